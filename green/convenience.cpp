@@ -1,0 +1,72 @@
+#include <green/convenience.hpp>
+
+#include <cerrno>
+#include <system_error>
+#include <unistd.h>
+
+namespace green {
+namespace {
+
+constexpr double accept_pause_seconds = 0.01;
+
+bool passes(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+}  // namespace
+
+aio::task<Socket> connect_async(Address address, std::optional<Address> bind) {
+  const std::vector<Address> candidates = co_await aio::detail::resolve(address);
+  int error = 0;
+  for (const Address& candidate : candidates) {
+    Socket socket(candidate.family());
+    if (bind) co_await socket.bind_async(*bind);
+    error = co_await socket.connect_ex_async(candidate);
+    if (error == 0) co_return std::move(socket);
+  }
+  throw std::system_error(error, std::generic_category(), "connect to " + address.str());
+}
+
+Socket connect(const Address& address) { return detail::drive(connect_async(address)); }
+
+Socket connect(const Address& address, const Address& bind) {
+  return detail::drive(connect_async(address, bind));
+}
+
+aio::task<Socket> listen_async(Address address, int backlog, bool reuse_addr,
+                               std::optional<bool> reuse_port) {
+  const std::vector<Address> found = co_await aio::detail::resolve(std::move(address));
+  Socket socket(found.front().family());
+  const bool internet = found.front().family() != AF_UNIX;
+  if (reuse_addr && internet) socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
+  if (reuse_port.value_or(internet && found.front().port() != 0))
+    socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1);
+  co_await socket.bind_async(found.front());
+  socket.listen(backlog);
+  co_return std::move(socket);
+}
+
+Socket listen(const Address& address, int backlog, bool reuse_addr,
+              std::optional<bool> reuse_port) {
+  return detail::drive(listen_async(address, backlog, reuse_addr, reuse_port));
+}
+
+std::pair<Socket, Address> detail::accept_patiently(Socket& listener) {
+  for (;;) {
+    try {
+      return listener.accept();
+    } catch (const std::system_error& error) {
+      const int number = error.code().value();
+      if (number == ECONNABORTED) continue;
+      if (!passes(number)) throw;
+    }
+    sleep(accept_pause_seconds);  // until others give descriptors back
+  }
+}
+
+void detail::Serving::handler_failed(const std::shared_ptr<Greenlet>& server) {
+  if (server->dead()) throw;
+  server->kill(std::current_exception());
+}
+
+}  // namespace green

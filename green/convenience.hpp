@@ -1,0 +1,82 @@
+#pragma once
+
+#include <green/greenpool.hpp>
+#include <green/socket.hpp>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace green {
+
+// A connected TCP or unix socket; a name's addresses are tried in turn. Throws system_error of the
+// last one, or gaierror. Blocks the green thread. Cancel point.
+UVLET_API Socket connect(const Address& address);
+UVLET_API Socket connect(const Address& address, const Address& bind);
+UVLET_API aio::task<Socket> connect_async(Address address, std::optional<Address> bind = {});
+
+// A bound, listening socket. reuse_port nullopt: on for a fixed port, off for port 0 and unix.
+// Blocks the green thread for a name. Cancel point.
+UVLET_API Socket listen(const Address& address, int backlog = 128, bool reuse_addr = true,
+                        std::optional<bool> reuse_port = {});
+UVLET_API aio::task<Socket> listen_async(Address address, int backlog = 128,
+                                         bool reuse_addr = true,
+                                         std::optional<bool> reuse_port = {});
+
+// Thrown by a handler to end serve() without an error.
+struct StopServe {};
+
+namespace detail {
+
+// The next connection; waits out what will pass: EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED.
+UVLET_API std::pair<Socket, Address> accept_patiently(Socket& listener);
+
+// The green thread that serves, for as long as it does.
+class UVLET_API Serving {
+ public:
+  Serving() : server_(std::make_shared<Greenlet>(getcurrent())) {}
+  ~Serving() { *server_ = Greenlet(); }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+  // In a handler's catch block: its exception is thrown in serve(), or goes on if that has ended.
+  static void handler_failed(const std::shared_ptr<Greenlet>& server);
+  const std::shared_ptr<Greenlet>& server() const noexcept { return server_; }
+
+ private:
+  std::shared_ptr<Greenlet> server_;
+};
+
+}  // namespace detail
+
+// Accepts connections for ever, each handled by handle(Socket, Address) in a green thread of its
+// own, at most `concurrency` at once: at the limit it stops accepting. An exception of a handler
+// ends it, but for GreenletExit; StopServe makes it return. Handlers that run go on. The listener
+// stays the caller's; closing it ends serve with EBADF.
+// Blocks the green thread. Cancel point. Source: eventlet.serve.
+template <class H>
+void serve(Socket& listener, H handle, int concurrency = 1000) {
+  GreenPool pool(concurrency);
+  const auto shared = std::make_shared<H>(std::move(handle));
+  const detail::Serving serving;
+  auto handle_one = [shared, server = serving.server()](Socket connection, Address peer) {
+    try {
+      std::invoke(*shared, std::move(connection), std::move(peer));
+    } catch (const GreenletExit&) {
+    } catch (...) {
+      detail::Serving::handler_failed(server);
+    }
+  };
+  try {
+    for (;;) {
+      pool.wait_for_room();
+      auto [connection, peer] = detail::accept_patiently(listener);
+      pool.spawn_n(handle_one, std::move(connection), std::move(peer));
+    }
+  } catch (const StopServe&) {
+  }
+}
+
+}  // namespace green

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <uvlet/config.hpp>
+
+namespace green::debug {
+
+// Whether exceptions that green threads end with are printed on stderr. On at first. Thread-safe.
+UVLET_API void hub_exceptions(bool on) noexcept;
+
+}  // namespace green::debug

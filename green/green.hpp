@@ -1,0 +1,12 @@
+#pragma once
+
+// Green threads, with eventlet's names, and the bridge to coroutines.
+
+#include <green/awaitlet.hpp>
+#include <green/convenience.hpp>
+#include <green/debug.hpp>
+#include <green/event.hpp>
+#include <green/greenpool.hpp>
+#include <green/greenthread.hpp>
+#include <green/socket.hpp>
+#include <green/timeout.hpp>

@@ -1,0 +1,383 @@
+#pragma once
+
+#include <uvlet/exceptions.hpp>
+#include <uvlet/hub.hpp>
+#include <uvlet/outcome.hpp>
+#include <uvlet/sleep.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace green {
+
+using uvlet::BaseException;
+using uvlet::Duration;
+using uvlet::GreenletExit;
+using uvlet::NoAwaitletContext;
+using uvlet::NoAwaitOccurred;
+
+template <class T>
+class GreenThread;
+
+// An untyped handle to a green thread or a top-level task: copyable, shared. Dropping it does
+// nothing to what it names. Default-constructed it names nothing, which counts as dead.
+class Greenlet {
+ public:
+  Greenlet() noexcept = default;
+  explicit Greenlet(uvlet::Handle<uvlet::Identity> identity) noexcept
+      : identity_(std::move(identity)) {}
+
+  bool dead() const noexcept { return !identity_ || identity_->finished; }
+  bool started() const noexcept { return identity_ && identity_->started; }
+  explicit operator bool() const noexcept { return started() && !dead(); }
+  std::uint64_t id() const noexcept { return identity_ ? identity_->id : 0; }
+  UVLET_API const std::string& name() const;
+  UVLET_API void set_name(std::string name);
+
+  // Throws GreenletExit into it: at once if what it waits for can stop at once (it runs, then what
+  // was ready, then the caller), else as soon as it can. No effect on a dead one; on oneself throws
+  // at the call. Killed before its start the function never runs, its links do.
+  // Blocks the green thread. Cancel point.
+  void kill() const { interrupt(nullptr); }
+  template <class E>
+  void kill(E exception) const {
+    interrupt(uvlet::as_exception_ptr(std::move(exception)));
+  }
+  // kill(), but only if it has not started.
+  void cancel() const {
+    if (!started()) kill();
+  }
+  template <class E>
+  void cancel(E exception) const {
+    if (!started()) kill(std::move(exception));
+  }
+
+  friend bool operator==(const Greenlet& a, const Greenlet& b) noexcept {
+    return a.identity_.get() == b.identity_.get();
+  }
+
+  // For the rest of the library.
+  const uvlet::Handle<uvlet::Identity>& identity() const noexcept { return identity_; }
+
+ private:
+  UVLET_API void interrupt(std::exception_ptr error) const;
+
+  uvlet::Handle<uvlet::Identity> identity_;
+};
+
+// Names one link() of a GreenThread.
+struct LinkId {
+  std::uint64_t number = 0;
+  friend bool operator==(const LinkId&, const LinkId&) = default;
+};
+
+namespace detail {
+
+// What the handles of a GreenThread<T> share: its identity, its result, its links.
+template <class T>
+class State final : public uvlet::Identity, public uvlet::Outcome<T> {
+ public:
+  explicit State(std::uint64_t number) noexcept : Identity(number) {}
+
+  struct LinkCall {
+    virtual ~LinkCall() = default;
+    virtual void call(GreenThread<T> thread) = 0;
+    LinkId id;
+  };
+
+  // The function has ended, in `self`: links, then waiters.
+  void finish(uvlet::Root& self) noexcept {
+    self.clear_interrupts();
+    this->finished = true;
+    if (!links.empty()) run_links(self);
+    this->notify_listeners();
+  }
+
+  std::vector<std::unique_ptr<LinkCall>> links;
+  std::uint64_t last_link = 0;
+
+ private:
+  void run_links(uvlet::Root& self) noexcept {
+    try {
+      while (!links.empty()) {
+        const std::unique_ptr<LinkCall> first = std::move(links.front());
+        links.erase(links.begin());
+        retain();
+        first->call(GreenThread<T>(uvlet::Handle<State>::adopt(this)));
+      }
+    } catch (...) {  // the links after it are not run, as in eventlet
+      uvlet::report_exception(self, std::current_exception());
+    }
+  }
+};
+
+// Waits for the end of a green thread.
+template <class T>
+class Join : public uvlet::Operation<Join<T>> {
+ public:
+  Join(uvlet::Handle<State<T>> state, bool take) noexcept
+      : state_(std::move(state)), take_(take) {}
+  Join(Join&&) noexcept = default;
+
+  bool ready() const noexcept { return state_->settled(); }
+  void suspend(uvlet::Hub&) noexcept { state_->listen(*this); }
+  T result() { return take_ ? state_->take(state_->references == 1) : state_->copy(); }
+  uvlet::Cancel cancel() noexcept override {
+    this->unlink();
+    return uvlet::Cancel::done;
+  }
+  const char* describe() const noexcept override { return "the end of a green thread"; }
+
+ protected:
+  uvlet::Handle<State<T>> state_;
+  bool take_;
+};
+
+// co_await of a green thread: cancelling the awaiter kills it, and its GreenletExit is
+// CancelledError. The awaiter goes on when it has ended.
+template <class T>
+class Await final : public Join<T> {
+ public:
+  using Join<T>::Join;
+  Await(Await&&) noexcept = default;
+
+  T await_resume() {
+    try {
+      return Join<T>::await_resume();
+    } catch (const GreenletExit&) {
+      throw uvlet::CancelledError();
+    }
+  }
+  uvlet::Cancel cancel() noexcept override {
+    if (this->state_->finished || !this->state_->root) return Join<T>::cancel();
+    this->state_->root->kill();
+    return uvlet::Cancel::later;
+  }
+};
+
+// A callable and its arguments, decayed and kept as std::thread keeps them.
+template <class F, class... A>
+struct Call {
+  F function;
+  std::tuple<A...> arguments;
+  decltype(auto) operator()() {
+    return std::apply(
+        [this](A&... argument) -> decltype(auto) {
+          return std::invoke(std::move(function), std::move(argument)...);
+        },
+        arguments);
+  }
+};
+
+template <class F, class... A>
+using call_result_t =
+    std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
+
+template <class F, class... A>
+Call<std::decay_t<F>, std::decay_t<A>...> make_call(F&& function, A&&... arguments) {
+  return {std::forward<F>(function),
+          std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)};
+}
+
+// What a green thread does before its function: nothing, or wait and see.
+struct AtOnce {
+  void operator()(uvlet::Root&) const noexcept {}
+};
+struct After {
+  uvlet::Time deadline;
+  uvlet::Handle<uvlet::Identity> only_while;  // null: always
+  UVLET_API void operator()(uvlet::Root& self) const;
+};
+
+// The function of a spawned green thread, from its first step to its links.
+template <class T, class Function, class Before>
+struct Body {
+  void operator()(uvlet::Root& self) noexcept {
+    auto* state = static_cast<State<T>*>(self.identity);
+    try {
+      before(self);
+      self.start();
+      if constexpr (std::is_void_v<T>) {
+        (*function)();
+        state->set_value();
+      } else {
+        state->set_value((*function)());
+      }
+    } catch (...) {
+      state->set_error(std::current_exception());
+      if (reported) uvlet::report_exception(self, state->error());
+    }
+    function.reset();
+    state->finish(self);
+  }
+
+  std::optional<Function> function;
+  Before before;
+  bool reported;  // what it throws is printed as well
+};
+
+template <class T, class Function, class Before = AtOnce>
+UVLET_INLINE GreenThread<T> start(uvlet::Hub& hub, void* spawned_at, Function&& function,
+                                  Before before = {}, bool reported = true,
+                                  void* pool = nullptr) {
+  using Stored = std::decay_t<Function>;
+  uvlet::GreenRoot& root = hub.make_green(
+      Body<T, Stored, Before>{std::forward<Function>(function), std::move(before), reported},
+      spawned_at);
+  auto* state = new State<T>(root.id);
+  root.adopt_identity(*state);
+  root.pool = pool;
+  hub.make_ready(root);
+  return GreenThread<T>(uvlet::Handle<State<T>>::adopt(state));
+}
+
+}  // namespace detail
+
+// A handle to a green thread and its result.
+template <class T>
+class GreenThread : public Greenlet {
+ public:
+  GreenThread() noexcept = default;
+  explicit GreenThread(uvlet::Handle<detail::State<T>> state) noexcept
+      : Greenlet(uvlet::Handle<uvlet::Identity>::share(state.get())) {}
+
+  // The result, copied; or rethrows, each time the same exception object. Any number of waiters,
+  // any number of times. A waiter that is killed leaves the target alone.
+  // Blocks the green thread. Cancel point.
+  T wait() const& { return uvlet::block(wait_async()); }
+  // Moves the result out if this is the only handle; else copies it, or throws logic_error.
+  // Blocks the green thread. Cancel point.
+  T wait() && { return uvlet::block(std::move(*this).wait_async()); }
+  detail::Join<T> wait_async() const& { return detail::Join<T>(state(), false); }
+  detail::Join<T> wait_async() && { return detail::Join<T>(release(), true); }
+
+  // As wait_async, but cancelling the awaiter kills the green thread and waits for its end; its
+  // GreenletExit is a CancelledError here.
+  detail::Await<T> operator co_await() const& { return detail::Await<T>(state(), false); }
+  detail::Await<T> operator co_await() && { return detail::Await<T>(release(), true); }
+
+  // Calls f(GreenThread<T>, a...) in the finished thread, in link order, before waiters resume; if
+  // it has finished already, in the caller, at once.
+  template <class F, class... A>
+  LinkId link(F f, A... a) {
+    detail::State<T>& shared = *state();
+    auto call = [f = std::move(f), a = std::tuple<A...>(std::move(a)...)](
+                    GreenThread<T> thread) mutable {
+      std::apply([&](A&... argument) { std::invoke(f, std::move(thread), argument...); }, a);
+    };
+    const LinkId id{++shared.last_link};
+    if (shared.finished) {
+      call(*this);
+      return id;
+    }
+    struct Node final : detail::State<T>::LinkCall {
+      explicit Node(decltype(call) function) : run(std::move(function)) {}
+      void call(GreenThread<T> thread) override { run(std::move(thread)); }
+      decltype(call) run;
+    };
+    shared.links.push_back(std::make_unique<Node>(std::move(call)));
+    shared.links.back()->id = id;
+    return id;
+  }
+  // True: it was linked, and will not be called.
+  bool unlink(LinkId id) {
+    auto& links = state()->links;
+    return std::erase_if(links, [&](const auto& link) { return link->id == id; }) > 0;
+  }
+
+ private:
+  uvlet::Handle<detail::State<T>> state() const {
+    if (!identity()) throw std::logic_error("a GreenThread that names no green thread");
+    return uvlet::Handle<detail::State<T>>::share(
+        static_cast<detail::State<T>*>(identity().get()));
+  }
+  uvlet::Handle<detail::State<T>> release() {
+    auto shared = state();
+    static_cast<Greenlet&>(*this) = Greenlet();
+    return shared;
+  }
+};
+
+// Runs f(a...) in a new green thread that starts when it is its turn, in the order spawned. What it
+// throws goes to wait(), and is printed while debug::hub_exceptions is on. Never switches.
+// Throws system_error(ENOMEM), naming the limit, when there is no stack for it.
+template <class F, class... A>
+[[gnu::always_inline]] inline auto spawn(F&& f, A&&... a)
+    -> GreenThread<detail::call_result_t<F, A...>> {
+  return detail::start<detail::call_result_t<F, A...>>(
+      uvlet::Hub::get(), uvlet::this_address(),
+      detail::make_call(std::forward<F>(f), std::forward<A>(a)...));
+}
+
+// The same without a result; an exception is printed.
+template <class F, class... A>
+[[gnu::always_inline]] inline Greenlet spawn_n(F&& f, A&&... a) {
+  uvlet::Hub& hub = uvlet::Hub::get();
+  auto body = [call = detail::make_call(std::forward<F>(f), std::forward<A>(a)...)](
+                  uvlet::Root& self) mutable noexcept {
+    try {
+      self.start();
+      call();
+    } catch (...) {
+      uvlet::report_exception(self, std::current_exception());
+    }
+    self.clear_interrupts();
+  };
+  uvlet::GreenRoot& root = hub.make_green(std::move(body), uvlet::this_address());
+  hub.make_ready(root);
+  return Greenlet(root.identify());
+}
+
+// Starts it after a delay. Until then cancel() and kill() prevent it.
+template <class F, class... A>
+[[gnu::always_inline]] inline auto spawn_after(Duration delay, F&& f, A&&... a)
+    -> GreenThread<detail::call_result_t<F, A...>> {
+  uvlet::Hub& hub = uvlet::Hub::get();
+  return detail::start<detail::call_result_t<F, A...>>(
+      hub, uvlet::this_address(), detail::make_call(std::forward<F>(f), std::forward<A>(a)...),
+      detail::After{uvlet::deadline_after(hub.now(), delay), {}});
+}
+
+// The same, but it is not run if the green thread that calls has ended by then: its wait() throws
+// GreenletExit.
+template <class F, class... A>
+[[gnu::always_inline]] inline auto spawn_after_local(Duration delay, F&& f, A&&... a)
+    -> GreenThread<detail::call_result_t<F, A...>> {
+  uvlet::Hub& hub = uvlet::Hub::get();
+  return detail::start<detail::call_result_t<F, A...>>(
+      hub, uvlet::this_address(), detail::make_call(std::forward<F>(f), std::forward<A>(a)...),
+      detail::After{uvlet::deadline_after(hub.now(), delay), hub.running()->identify()});
+}
+
+// Waits; sleep(0) goes to the back of the line. Blocks the green thread. Cancel point.
+[[gnu::always_inline]] inline void sleep(Duration length = 0) {
+  if (length.seconds() > 0)
+    uvlet::block(uvlet::Sleep(length));
+  else
+    uvlet::Hub::get().yield();
+}
+// So that sleep(0.1) and sleep(1) are not ::sleep under `using namespace green`.
+template <uvlet::seconds_number A>
+[[gnu::always_inline]] inline void sleep(A seconds) {
+  sleep(Duration(seconds));
+}
+inline void sleep(unsigned seconds) { sleep(Duration(seconds)); }
+inline uvlet::Sleep sleep_async(Duration length = 0) { return uvlet::Sleep(length); }
+
+// Who runs: the green thread, or the top-level task, that this call is part of.
+UVLET_API Greenlet getcurrent();
+
+// Blocks the green thread. Cancel point.
+inline void kill(const Greenlet& target) { target.kill(); }
+template <class E>
+void kill(const Greenlet& target, E exception) {
+  target.kill(std::move(exception));
+}
+
+}  // namespace green

@@ -1,0 +1,222 @@
+#include <green/socket.hpp>
+
+#include <algorithm>
+#include <fcntl.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace green {
+namespace {
+
+constexpr std::size_t scratch_bytes = 64 * 1024;
+
+// Received into before a string of the right size is made: idle connections hold no buffers.
+char* scratch() {
+  static thread_local const std::unique_ptr<char[]> buffer(new char[scratch_bytes]);
+  return buffer.get();
+}
+
+[[noreturn]] void fail(int error, const char* call) {
+  throw std::system_error(error, std::generic_category(), call);
+}
+
+int check(int result, const char* call) {
+  if (result < 0) fail(errno, call);
+  return result;
+}
+
+bool is_stream(int fd) noexcept {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+template <class Call>
+Address name_of(int fd, Call call, const char* what) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  check(call(fd, reinterpret_cast<sockaddr*>(&storage), &length), what);
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+}  // namespace
+
+namespace detail {
+
+bool Recv::attempt() noexcept {
+  const std::size_t wanted = std::min(max_, scratch_bytes);
+  if (wanted == 0) return true;
+  const ssize_t got = ::recv(fd(), scratch(), wanted, 0);
+  if (got < 0) return failed(errno);
+  descriptor_->drained =
+      descriptor_->stream() && got > 0 && static_cast<std::size_t>(got) < wanted;
+  try {
+    data_.assign(scratch(), static_cast<std::size_t>(got));
+  } catch (...) {
+    error_number = ENOMEM;
+  }
+  return true;
+}
+
+std::string Recv::result() {
+  check("recv");
+  return std::move(data_);
+}
+
+bool RecvInto::attempt() noexcept {
+  if (buffer_.empty()) return true;
+  const ssize_t got = ::recv(fd(), buffer_.data(), buffer_.size(), 0);
+  if (got < 0) return failed(errno);
+  received_ = static_cast<std::size_t>(got);
+  descriptor_->drained = descriptor_->stream() && got > 0 && received_ < buffer_.size();
+  return true;
+}
+
+std::size_t RecvInto::result() {
+  check("recv");
+  return received_;
+}
+
+bool Send::attempt() noexcept {
+  do {
+    const ssize_t put = ::send(fd(), left_.data(), left_.size(), MSG_NOSIGNAL);
+    if (put < 0) return failed(errno);
+    sent_ += static_cast<std::size_t>(put);
+    left_.remove_prefix(static_cast<std::size_t>(put));
+  } while (all_ && !left_.empty());
+  return true;
+}
+
+std::size_t Send::result() {
+  check("send");
+  return sent_;
+}
+
+Accept::~Accept() {
+  if (accepted_ >= 0) ::close(accepted_);
+}
+
+bool Accept::attempt() noexcept {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  const int fd = accept4(this->fd(), reinterpret_cast<sockaddr*>(&storage), &length,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) return failed(errno);
+  accepted_ = fd;
+  try {
+    peer_ = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+  } catch (...) {
+    error_number = ENOMEM;
+  }
+  return true;
+}
+
+std::pair<Socket, Address> Accept::result() {
+  check("accept");
+  return {Socket(Socket::Adopted{std::exchange(accepted_, -1)}), std::move(peer_)};
+}
+
+bool Connect::attempt() noexcept {
+  if (!started_) {
+    started_ = true;
+    const Address::Raw raw = to_.raw();
+    if (::connect(fd(), raw.get(), raw.length) == 0) return true;
+    if (errno == EINPROGRESS || errno == EINTR) return false;
+    error_number = errno;
+    return true;
+  }
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
+  error_number = error;
+  return true;
+}
+
+}  // namespace detail
+
+Socket::Socket(int family, int type, int protocol)
+    : Socket(Adopted{
+          check(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol), "socket")}) {}
+
+Socket::Socket(Adopted adopted) {
+  try {
+    descriptor_ = std::make_unique<uvlet::Descriptor>(adopted.fd, is_stream(adopted.fd));
+  } catch (...) {
+    ::close(adopted.fd);
+    throw;
+  }
+}
+
+Socket Socket::from_fd(int fd) {
+  const int flags = check(fcntl(fd, F_GETFL), "from_fd");
+  check(fcntl(fd, F_SETFL, flags | O_NONBLOCK), "from_fd");
+  check(fcntl(fd, F_SETFD, FD_CLOEXEC), "from_fd");
+  return Socket(Adopted{fd});
+}
+
+Socket::Socket(Socket&&) noexcept = default;
+Socket& Socket::operator=(Socket&&) noexcept = default;
+Socket::~Socket() = default;
+
+int Socket::require(const char* call) const {
+  if (closed()) fail(EBADF, call);
+  return fileno();
+}
+
+aio::task<void> Socket::bind_async(Address address) {
+  const int family = address.resolved() ? AF_UNSPEC : getsockopt(SOL_SOCKET, SO_DOMAIN);
+  const std::vector<Address> found = co_await aio::detail::resolve(std::move(address), family);
+  const Address::Raw raw = found.front().raw();
+  check(::bind(require("bind"), raw.get(), raw.length), "bind");
+}
+
+void Socket::listen(int backlog) { check(::listen(require("listen"), backlog), "listen"); }
+
+aio::task<int> Socket::connect_ex_async(Address address) {
+  if (closed()) co_return EBADF;
+  const int family = address.resolved() ? AF_UNSPEC : getsockopt(SOL_SOCKET, SO_DOMAIN);
+  const std::vector<Address> found = co_await aio::detail::resolve(std::move(address), family);
+  detail::Connect connecting(descriptor_.get(), timeout_, found.front());
+  co_return co_await std::move(connecting);
+}
+
+aio::task<void> Socket::connect_async(Address address) {
+  const std::string where = "connect to " + address.str();
+  const int error = co_await connect_ex_async(std::move(address));
+  if (error != 0) fail(error, where.c_str());
+}
+
+void Socket::shutdown(int how) { check(::shutdown(require("shutdown"), how), "shutdown"); }
+
+void Socket::close() noexcept {
+  if (descriptor_) descriptor_->close();
+}
+
+int Socket::detach() noexcept { return descriptor_ ? descriptor_->detach() : -1; }
+
+Socket Socket::dup() const {
+  Socket copy(Adopted{check(fcntl(require("dup"), F_DUPFD_CLOEXEC, 0), "dup")});
+  copy.timeout_ = timeout_;
+  return copy;
+}
+
+Address Socket::getsockname() const {
+  return name_of(require("getsockname"), ::getsockname, "getsockname");
+}
+
+Address Socket::getpeername() const {
+  return name_of(require("getpeername"), ::getpeername, "getpeername");
+}
+
+void Socket::setsockopt(int level, int name, int value) {
+  check(::setsockopt(require("setsockopt"), level, name, &value, sizeof value), "setsockopt");
+}
+
+int Socket::getsockopt(int level, int name) const {
+  int value = 0;
+  socklen_t length = sizeof value;
+  check(::getsockopt(require("getsockopt"), level, name, &value, &length), "getsockopt");
+  return value;
+}
+
+}  // namespace green

@@ -1,0 +1,185 @@
+#pragma once
+
+#include <aio/getaddrinfo.hpp>
+#include <green/awaitlet.hpp>
+#include <uvlet/address.hpp>
+#include <uvlet/descriptor.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <utility>
+
+namespace green {
+
+using uvlet::Address;
+class Socket;
+
+namespace detail {
+
+struct SocketState;
+
+// recv: up to `max` bytes; "" at the end of the stream.
+class UVLET_API Recv final : public uvlet::Operation<Recv, uvlet::IoWait> {
+ public:
+  Recv(uvlet::Descriptor* descriptor, std::optional<Duration> limit, std::size_t max) noexcept
+      : Operation(descriptor, uvlet::Direction::read, limit), max_(max) {}
+  Recv(Recv&&) = default;
+  std::string result();
+
+ private:
+  bool attempt() noexcept override;
+  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  std::size_t max_;
+  std::string data_;
+};
+
+class UVLET_API RecvInto final : public uvlet::Operation<RecvInto, uvlet::IoWait> {
+ public:
+  RecvInto(uvlet::Descriptor* descriptor, std::optional<Duration> limit,
+           std::span<char> buffer) noexcept
+      : Operation(descriptor, uvlet::Direction::read, limit), buffer_(buffer) {}
+  RecvInto(RecvInto&&) = default;
+  std::size_t result();
+
+ private:
+  bool attempt() noexcept override;
+  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  std::span<char> buffer_;
+  std::size_t received_ = 0;
+};
+
+// send: as much as fits at once, or, with `all`, everything.
+class UVLET_API Send final : public uvlet::Operation<Send, uvlet::IoWait> {
+ public:
+  Send(uvlet::Descriptor* descriptor, std::optional<Duration> limit, std::string_view data,
+       bool all) noexcept
+      : Operation(descriptor, uvlet::Direction::write, limit), left_(data), all_(all) {}
+  Send(Send&&) = default;
+  std::size_t result();
+
+ private:
+  bool attempt() noexcept override;
+  std::string_view left_;
+  std::size_t sent_ = 0;
+  bool all_;
+};
+
+class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
+ public:
+  Accept(uvlet::Descriptor* descriptor, std::optional<Duration> limit) noexcept
+      : Operation(descriptor, uvlet::Direction::read, limit) {}
+  Accept(Accept&&) = default;
+  ~Accept();
+  std::pair<Socket, Address> result();
+
+ private:
+  bool attempt() noexcept override;
+  int accepted_ = -1;
+  Address peer_;
+};
+
+// connect to one resolved address; gives the errno.
+class UVLET_API Connect final : public uvlet::Operation<Connect, uvlet::IoWait> {
+ public:
+  Connect(uvlet::Descriptor* descriptor, std::optional<Duration> limit, Address to)
+      : Operation(descriptor, uvlet::Direction::write, limit), to_(std::move(to)) {}
+  Connect(Connect&&) = default;
+  int result() const noexcept { return error_number; }
+
+ private:
+  bool attempt() noexcept override;
+  Address to_;
+  bool started_ = false;
+};
+
+}  // namespace detail
+
+// A socket whose calls block the green thread, never the hub: one reader and one writer at a time.
+// Move-only; closed by the destructor. After close, detach or a move fileno() is -1 and calls fail
+// with EBADF. Failures are system_error with the errno. Every blocking call obeys settimeout and
+// has a twin x_async; the socket must outlive the wait. Source: eventlet.green.socket.
+class UVLET_API Socket {
+ public:
+  explicit Socket(int family = AF_INET, int type = SOCK_STREAM, int protocol = 0);
+  // Takes over an open socket, and makes it non-blocking.
+  static Socket from_fd(int fd);
+  Socket(Socket&&) noexcept;
+  Socket& operator=(Socket&&) noexcept;
+  ~Socket();
+
+  // A name is looked up first. Blocks the green thread for a name. Cancel point.
+  void bind(const Address& address) { detail::drive(bind_async(address)); }
+  aio::task<void> bind_async(Address address);
+  void listen(int backlog = 128);
+
+  // The next connection, and who made it. Blocks the green thread. Cancel point.
+  std::pair<Socket, Address> accept() { return uvlet::block(accept_async()); }
+  detail::Accept accept_async() { return {descriptor_.get(), timeout_}; }
+
+  // Throws system_error, or gaierror for an unknown name. Blocks the green thread. Cancel point.
+  void connect(const Address& address) { detail::drive(connect_async(address)); }
+  aio::task<void> connect_async(Address address);
+  // The errno, 0 when connected. Blocks the green thread. Cancel point.
+  int connect_ex(const Address& address) { return detail::drive(connect_ex_async(address)); }
+  aio::task<int> connect_ex_async(Address address);
+
+  // What there is, up to `max` bytes; "" at the end of the stream, at once for max 0. ECONNRESET on
+  // a reset. Blocks the green thread. Cancel point.
+  std::string recv(std::size_t max) { return uvlet::block(recv_async(max)); }
+  detail::Recv recv_async(std::size_t max) { return {descriptor_.get(), timeout_, max}; }
+  // The same into memory of the caller's; gives the number of bytes.
+  // Blocks the green thread. Cancel point.
+  std::size_t recv_into(std::span<char> buffer) { return uvlet::block(recv_into_async(buffer)); }
+  detail::RecvInto recv_into_async(std::span<char> buffer) {
+    return {descriptor_.get(), timeout_, buffer};
+  }
+
+  // As much as fits at once; gives the number of bytes. Never raises SIGPIPE.
+  // Blocks the green thread. Cancel point.
+  std::size_t send(std::string_view data) { return uvlet::block(send_async(data)); }
+  detail::Send send_async(std::string_view data) {
+    return {descriptor_.get(), timeout_, data, false};
+  }
+  // All of it. An interrupt leaves it unknown how much was sent.
+  // Blocks the green thread. Cancel point.
+  void sendall(std::string_view data) { uvlet::block(sendall_async(data)); }
+  detail::Send sendall_async(std::string_view data) {
+    return {descriptor_.get(), timeout_, data, true};
+  }
+
+  // ETIMEDOUT on each call that waits longer; zero: EAGAIN where it would wait; nullopt: for ever.
+  void settimeout(std::optional<Duration> timeout) noexcept { timeout_ = timeout; }
+  std::optional<Duration> gettimeout() const noexcept { return timeout_; }
+
+  void shutdown(int how);
+  // Wakes whoever is blocked in it with EBADF; the number is free when it returns. Never blocks.
+  void close() noexcept;
+  bool closed() const noexcept { return fileno() < 0; }
+  int fileno() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
+  // The descriptor, open, is the caller's.
+  int detach() noexcept;
+  Socket dup() const;
+
+  Address getsockname() const;
+  Address getpeername() const;
+  void setsockopt(int level, int name, int value);
+  int getsockopt(int level, int name) const;
+
+ private:
+  struct Adopted {
+    int fd;
+  };
+  explicit Socket(Adopted adopted);
+  int require(const char* call) const;
+  friend class detail::Accept;
+
+  std::unique_ptr<uvlet::Descriptor> descriptor_;  // never null but after a move
+  std::optional<Duration> timeout_;
+};
+
+}  // namespace green

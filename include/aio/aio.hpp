@@ -1,0 +1,12 @@
+#pragma once
+
+// Tasks on libuv, with asyncio's names.
+
+#include <aio/exceptions.hpp>
+#include <aio/future.hpp>
+#include <aio/gather.hpp>
+#include <aio/sleep.hpp>
+#include <aio/task.hpp>
+#include <aio/uv_request.hpp>
+#include <aio/wait_for.hpp>
+#include <uvlet/address.hpp>

@@ -1,0 +1,252 @@
+#pragma once
+
+#include <aio/exceptions.hpp>
+#include <aio/task.hpp>
+#include <uvlet/outcome.hpp>
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace aio {
+
+template <class T>
+class Future;
+
+namespace detail {
+
+// The part of a Future's state that does not depend on its type.
+class UVLET_API FutureBase : public uvlet::Identity {
+ public:
+  using Identity::Identity;
+
+  virtual uvlet::OutcomeBase& outcome() noexcept = 0;
+  bool cancelled() const noexcept { return cancelled_; }
+
+  // Asks for a CancelledError: in a task's coroutine, or, if that awaits another Future, there; a
+  // Future without a task is cancelled at once. False if it is done. Never switches.
+  bool cancel() noexcept;
+  // It has its outcome: waiters are woken and callbacks scheduled.
+  void complete() noexcept;
+  void set_error(std::exception_ptr error) noexcept;
+
+  struct Callback {
+    virtual ~Callback() = default;
+    virtual void call() = 0;  // where blocking is allowed
+  };
+  void add_callback(std::unique_ptr<Callback> callback);
+
+ private:
+  FutureBase* awaited() noexcept;
+
+  std::vector<std::unique_ptr<Callback>> callbacks_;
+  bool cancelled_ = false;
+  bool visiting_ = false;  // by cancel(): Futures may await each other in a circle
+};
+
+template <class T>
+class FutureState final : public FutureBase {
+ public:
+  using FutureBase::FutureBase;
+  uvlet::OutcomeBase& outcome() noexcept override { return value; }
+  uvlet::Outcome<T> value;
+};
+
+// The wait for a Future, of any type.
+class UVLET_API FutureWait : public uvlet::Waiter {
+ public:
+  explicit FutureWait(uvlet::Handle<FutureBase> future) noexcept : future_(std::move(future)) {}
+  FutureWait(FutureWait&&) noexcept = default;
+  FutureBase& future() const noexcept { return *future_; }
+
+  // Cancels the Future; the wait is over when it is.
+  uvlet::Cancel cancel() noexcept override;
+  const char* describe() const noexcept override { return "a Future"; }
+
+ protected:
+  uvlet::Handle<FutureBase> future_;
+};
+
+}  // namespace detail
+
+// The wait for a Future, as an operation.
+template <class T>
+class FutureAwait final : public uvlet::Operation<FutureAwait<T>, detail::FutureWait> {
+ public:
+  FutureAwait(uvlet::Handle<detail::FutureState<T>> future, bool take) noexcept
+      : uvlet::Operation<FutureAwait, detail::FutureWait>(
+            uvlet::Handle<detail::FutureBase>::share(future.get())),
+        take_(take) {}
+  FutureAwait(FutureAwait&&) noexcept = default;
+
+  bool ready() const noexcept { return state().value.settled(); }
+  void suspend(uvlet::Hub&) noexcept { state().value.listen(*this); }
+  T result() { return take_ ? state().value.take(state().references == 1) : state().value.copy(); }
+
+ private:
+  detail::FutureState<T>& state() const noexcept {
+    return static_cast<detail::FutureState<T>&>(*this->future_);
+  }
+  bool take_;
+};
+
+// A result that comes later: asyncio's Future, and its Task. A shared handle; awaitable any number
+// of times. Dropping all handles to a task's Future lets the task run on.
+template <class T = void>
+class Future {
+ public:
+  Future() noexcept = default;
+  explicit Future(uvlet::Handle<detail::FutureState<T>> state) noexcept
+      : state_(std::move(state)) {}
+
+  // One that somebody will complete by hand. On this hub's thread.
+  static Future create() {
+    return Future(uvlet::Handle<detail::FutureState<T>>::adopt(
+        new detail::FutureState<T>(uvlet::Hub::get().next_id())));
+  }
+
+  // Wakes who waits; never switches. Throws InvalidStateError if it is done.
+  template <class... V>
+    requires(std::is_void_v<T> ? sizeof...(V) == 0
+                               : sizeof...(V) == 1 &&
+                                     (std::is_constructible_v<uvlet::stored_t<T>, V&&> && ...))
+  void set_result(V&&... value) {
+    require(!done());
+    state_->value.set_value(std::forward<V>(value)...);
+    state_->complete();
+  }
+  void set_exception(std::exception_ptr error) {
+    require(!done());
+    if (!error) throw std::invalid_argument("set_exception: a null exception_ptr");
+    state_->set_error(std::move(error));
+  }
+
+  bool done() const { return shared().value.settled(); }
+  bool cancelled() const { return shared().cancelled(); }
+  // Throws CancelledError into the task's coroutine on the next turn. False if it is done.
+  bool cancel() { return shared().cancel(); }
+  // The result, or rethrows. Throws InvalidStateError before it is done.
+  T result() const {
+    require(done());
+    return state_->value.copy();
+  }
+  // Null if it has a result.
+  std::exception_ptr exception() const {
+    require(done());
+    return state_->value.error();
+  }
+
+  // Calls f(Future) when it is done, in a green thread of its own; soon, if it is done already.
+  template <class F>
+  void add_done_callback(F f) {
+    struct Call final : detail::FutureBase::Callback {
+      Call(F function, Future future) : run(std::move(function)), done(std::move(future)) {}
+      void call() override { run(std::move(done)); }
+      F run;
+      Future done;
+    };
+    shared().add_callback(std::make_unique<Call>(std::move(f), *this));
+  }
+
+  const std::string& name() const { return shared().name(); }
+  void set_name(std::string name) { shared().set_name(std::move(name)); }
+
+  // Cancelling who awaits it cancels it.
+  FutureAwait<T> operator co_await() const& { return FutureAwait<T>(state_, false); }
+  FutureAwait<T> operator co_await() && { return FutureAwait<T>(std::move(state_), true); }
+
+  // For the rest of the library.
+  const uvlet::Handle<detail::FutureState<T>>& state() const noexcept { return state_; }
+
+ private:
+  detail::FutureState<T>& shared() const {
+    if (!state_) throw InvalidStateError("a Future that was moved from or never made");
+    return *state_;
+  }
+  void require(bool allowed) const {
+    if (!allowed) throw InvalidStateError();
+  }
+
+  uvlet::Handle<detail::FutureState<T>> state_;
+};
+
+namespace detail {
+
+// A top-level task: a Root whose coroutine completes a Future.
+template <class T>
+struct TaskRoot final : uvlet::StacklessRoot {
+  TaskRoot(uvlet::Hub& owner, Frame<T> frame) noexcept
+      : StacklessRoot(owner, Kind::task), body(std::move(frame)) {
+    wake = body.get();
+  }
+  void off_stack() noexcept override {
+    if (!body.done()) return;
+    FutureState<T>& state = future();
+    try {
+      if constexpr (std::is_void_v<T>) {
+        body.promise().take();
+        state.value.set_value();
+      } else {
+        state.value.set_value(body.promise().take());
+      }
+    } catch (...) {
+      end(std::current_exception());
+      return;
+    }
+    end(nullptr);
+  }
+  void never_started() noexcept override { end(std::exchange(thrown, nullptr)); }
+
+ private:
+  FutureState<T>& future() noexcept { return static_cast<FutureState<T>&>(*identity); }
+  void end(std::exception_ptr error) noexcept {
+    const auto state = uvlet::Handle<FutureState<T>>::share(&future());
+    delete this;
+    if (error)
+      state->set_error(std::move(error));
+    else
+      state->complete();
+  }
+
+  Frame<T> body;
+};
+
+}  // namespace detail
+
+// Runs it concurrently, as a Greenlet of its own: it starts on the next turn. Cancelled before, it
+// never runs.
+template <class T>
+Future<T> create_task(task<T> work, std::string name = {}) {
+  uvlet::Hub& hub = uvlet::Hub::get();
+  auto* root = new detail::TaskRoot<T>(hub, work.consume());
+  auto* state = new detail::FutureState<T>(root->id);
+  root->adopt_identity(*state);
+  if (!name.empty()) state->set_name(std::move(name));
+  hub.make_ready(*root);
+  return Future<T>(uvlet::Handle<detail::FutureState<T>>::adopt(state));
+}
+template <awaitable A>
+Future<await_result_t<A>> create_task(A work, std::string name = {}) {
+  return create_task(as_task(std::move(work)), std::move(name));
+}
+
+template <class T>
+Future<T> ensure_future(Future<T> future) {
+  return future;
+}
+template <awaitable A>
+Future<await_result_t<A>> ensure_future(A work) {
+  return create_task(as_task(std::move(work)));
+}
+
+// Runs a task to its end, from a function that is none: a plain main().
+// Blocks the green thread. Cancel point.
+template <awaitable A>
+await_result_t<A> run(A work) {
+  Future<await_result_t<A>> future = ensure_future(std::move(work));
+  return uvlet::block(std::move(future).operator co_await());
+}
+
+}  // namespace aio

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <uvlet/config.hpp>
+
+#include <cstdint>
+#include <string>
+#include <sys/socket.h>
+
+namespace uvlet::inline UVLET_ABI {
+
+// Where a socket is, or shall be: a host and a port, or the path of a unix socket. Making one never
+// blocks: a name is resolved when it is connected or bound to.
+class UVLET_API Address {
+ public:
+  Address() = default;  // of no family: what an unbound socket answers
+  // `host` is a numeric IPv4 or IPv6 address, a name, or "": every interface.
+  Address(std::string host, std::uint16_t port);
+  // Throws invalid_argument for a path that does not fit a sockaddr_un (107 bytes). One that starts
+  // with '\0' is in Linux' abstract name space.
+  static Address unix_path(std::string path);
+  static Address from_sockaddr(const sockaddr* address, socklen_t length);
+
+  const std::string& host() const noexcept { return host_; }  // the path, for a unix socket
+  std::uint16_t port() const noexcept { return port_; }
+  // "127.0.0.1:80", "[::1]:80", "unix:/path".
+  std::string str() const;
+  // AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC while it is a name.
+  int family() const noexcept { return family_; }
+  bool resolved() const noexcept { return family_ != AF_UNSPEC; }
+
+  friend bool operator==(const Address&, const Address&) = default;
+
+  // What the system calls take. Throws logic_error for a name.
+  struct Raw {
+    sockaddr_storage storage;
+    socklen_t length;
+    const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
+  };
+  Raw raw() const;
+
+ private:
+  std::string host_;
+  std::uint16_t port_ = 0;
+  int family_ = AF_UNSPEC;
+  std::uint32_t scope_ = 0;  // IPv6: the interface
+};
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,121 @@
+#pragma once
+
+// The readiness of a file descriptor: the one primitive under green sockets and aio streams.
+
+#include <uvlet/config.hpp>
+#include <uvlet/duration.hpp>
+#include <uvlet/timer.hpp>
+#include <uvlet/waiter.hpp>
+
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+
+namespace uvlet::inline UVLET_ABI {
+
+enum class Direction { read = 0, write = 1 };
+
+// A system call that is tried again whenever its descriptor may be ready.
+class UVLET_API IoRequest {
+ public:
+  // Makes the call: true if that settled it, whatever the result, false on EAGAIN. It runs on the
+  // loop's stack too, so it neither throws nor runs user code.
+  virtual bool attempt() noexcept = 0;
+  // It is settled, or given up with `error_number`; nothing refers to it any more. On the loop.
+  virtual void complete() noexcept = 0;
+
+  int error_number = 0;  // the errno it failed with
+
+ protected:
+  ~IoRequest() = default;
+};
+
+// A descriptor of ours, watched by its hub's loop while somebody waits for it: one reader and one
+// writer at a time. Closed by the destructor.
+class UVLET_API Descriptor {
+ public:
+  // Takes over `fd`, which must be non-blocking. `stream`: a short read means that it is drained.
+  Descriptor(int fd, bool stream);
+  ~Descriptor();
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int fd() const noexcept { return fd_; }  // -1 after close or detach
+  bool stream() const noexcept { return stream_; }
+
+  // Wakes who waits with EBADF, and closes: the number is free when it returns.
+  void close() noexcept;
+  // Wakes who waits with EBADF; the number is the caller's.
+  int detach() noexcept;
+
+  // The last read was short: nothing is left, so the next one waits without trying.
+  bool drained = false;
+
+  // Tries it again whenever the descriptor may be ready. Throws logic_error if somebody waits in
+  // this direction already, system_error if the descriptor cannot be watched.
+  void wait(IoRequest& request, Direction direction);
+  void withdraw(Direction direction) noexcept;
+
+ private:
+  struct Watch;
+  friend struct Watch;
+  void arm(Direction direction);
+  int release() noexcept;
+  IoRequest* take(Direction direction) noexcept;
+
+  int fd_;
+  bool stream_;
+  IoRequest* requests_[2] = {nullptr, nullptr};
+  Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
+};
+
+// The base of what waits for a descriptor: a recv, an accept. Derived classes define attempt().
+class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
+ public:
+  // `descriptor` is null for a closed socket: EBADF. nullopt: no limit; zero: EAGAIN at once.
+  IoWait(Descriptor* descriptor, Direction direction, std::optional<Duration> limit) noexcept
+      : descriptor_(descriptor), direction_(direction), limit_(limit) {}
+  IoWait(IoWait&& other) noexcept
+      : Waiter(std::move(other)),
+        IoRequest(other),
+        Timer(),
+        descriptor_(other.descriptor_),
+        direction_(other.direction_),
+        limit_(other.limit_) {}
+  ~IoWait();
+
+  bool ready() noexcept;
+  void suspend(Hub& hub);
+  Cancel cancel() noexcept override;
+  const char* describe() const noexcept override;
+
+ protected:
+  int fd() const noexcept { return descriptor_->fd(); }
+  // True, and the errno kept, unless the call has to wait.
+  bool failed(int error) noexcept {
+    if (error == EAGAIN || error == EWOULDBLOCK || error == EINTR) return false;
+    error_number = error;
+    return true;
+  }
+  // Throws what the call failed with.
+  void check(const char* call) const {
+    if (error_number != 0) [[unlikely]] fail(call);
+  }
+  // Whether to skip the first try: see Descriptor::drained.
+  virtual bool nothing_there() const noexcept { return false; }
+
+  Descriptor* descriptor_;
+
+ private:
+  [[noreturn]] void fail(const char* call) const;
+  void complete() noexcept final;
+  void expire() noexcept final;
+
+  Direction direction_;
+  bool waiting_ = false;
+  std::optional<Duration> limit_;
+};
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,324 @@
+#pragma once
+
+// The scheduler of one OS thread: a libuv loop, the Roots that are ready, timers, stacks.
+
+#include <uvlet/config.hpp>
+#include <uvlet/duration.hpp>
+#include <uvlet/exceptions.hpp>
+#include <uvlet/list.hpp>
+#include <uvlet/root.hpp>
+#include <uvlet/stack.hpp>
+#include <uvlet/switch.hpp>
+#include <uvlet/timer.hpp>
+
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+typedef struct uv_loop_s uv_loop_t;
+
+namespace uvlet::inline UVLET_ABI {
+
+class Hub;
+class Waiter;
+class World;
+
+// How the hubs made after Hub::configure() are built.
+struct HubOptions {
+  using Guard = uvlet::Guard;
+
+  HubOptions() noexcept {}
+  std::size_t stack_size = 256 * 1024;  // bytes of address space a green thread; >= 16 KiB
+  Guard guard = Guard::automatic;
+  bool virtual_clock = false;  // idle time is skipped: for tests
+};
+
+struct HubStats {
+  std::size_t green_threads;  // alive, dispatchers included
+  std::size_t tasks;          // top-level tasks alive
+  std::size_t ready;
+  std::size_t timers;
+  std::size_t external;    // waits that the operating system or another thread will end
+  std::uint64_t awaitlets;  // calls of green::awaitlet so far
+  std::uint64_t polls;      // turns of the loop so far
+  Guard guard;
+};
+
+// A green thread: its Root stands in the top page of its own stack, its function below it. A
+// dispatcher is one that lends its stack to Roots that have none.
+struct GreenRoot final : Root {
+  using Root::Root;
+  ~GreenRoot() = default;
+  void (*run)(GreenRoot&) noexcept = nullptr;
+  void* body = nullptr;
+  char* stack = nullptr;
+};
+
+// A Root without a stack of its own: a dispatcher's is lent to it whenever it is ready.
+struct UVLET_API StacklessRoot : Root, FrameAllocated {
+  StacklessRoot(Hub& owner, Kind what) noexcept;
+  // It gave up its stack: it is suspended, or has ended and must end itself.
+  virtual void off_stack() noexcept = 0;
+  // It was interrupted before its first step: it must end itself.
+  virtual void never_started() noexcept = 0;
+
+  struct Registration : Link {
+    StacklessRoot* root;
+  } registration;  // in its hub's list
+
+ protected:
+  ~StacklessRoot();
+};
+
+// Something to be done on a hub's loop, sent from any thread.
+struct Post {
+  Post* next = nullptr;
+  virtual void run(Hub& hub) noexcept = 0;  // on the loop's own stack; owns itself
+
+ protected:
+  ~Post() = default;
+};
+
+// What must know when its hub's loop has been closed.
+struct HubObserver : Link {
+  virtual void hub_ended() noexcept = 0;
+
+ protected:
+  ~HubObserver() = default;
+};
+
+extern UVLET_API constinit thread_local Hub* this_hub __attribute__((tls_model("initial-exec")));
+
+class UVLET_API Hub {
+ public:
+  // The hub of this OS thread, made on first use. Throws logic_error after the thread's hub ended.
+  static Hub& current();
+  // Options of hubs that are made from now on. logic_error if this thread has its hub already.
+  static void configure(const HubOptions& options);
+
+  // libuv's loop, for handles of the user's own.
+  uv_loop_t* loop() const noexcept { return loop_; }
+  // Runs `function` in a green thread of this hub. Thread-safe.
+  template <class F>
+  void post(F function);
+  HubStats stats() const noexcept;
+
+  // --- for the rest of the library and for who extends it; this hub's thread only
+
+  UVLET_INLINE static Hub& get() {
+    Hub* hub = this_hub;
+    if (!hub) [[unlikely]] return make();
+    return *hub;
+  }
+  // Null where there is none, or none any more.
+  static Hub* existing() noexcept { return this_hub; }
+
+  Root* running() const noexcept { return current_; }
+  Root& main() noexcept { return *main_; }
+  const ThreadState& thread() const noexcept { return thread_; }
+  Time now() const noexcept;  // a fresh clock
+  std::uint64_t next_id() noexcept { return ++last_id_; }
+  std::uint64_t next_serial() noexcept { return ++last_serial_; }
+
+  TimerHeap timers;
+  std::size_t external = 0;  // waits that something outside this thread will end
+  std::uint64_t awaitlets = 0;
+  std::vector<Root*> deliveries;  // being interrupted: see Root::deliver
+
+  UVLET_INLINE void make_ready(Root& root) noexcept { ready_.push_back(&root); }
+
+  // Suspends `self`, which runs, until somebody makes it ready.
+  UVLET_INLINE void park(Root& self) noexcept {
+    Root* next = take_next();
+    current_ = next;
+    Context* target = next;
+    if (!next->sp) [[unlikely]] target = dispatcher();
+    switch_context(self, *target, thread_);
+  }
+
+  // The same for one that is ready already: it waits for its turn.
+  UVLET_INLINE void park_ready(Root& self) noexcept {
+    if (ready_.front() == &self) [[unlikely]] {
+      if (--budget_ > 0) {
+        self.unlink();
+        return;
+      }
+      budget_ = 0;  // by way of the loop: a Root that runs must not be popped by itself
+    }
+    park(self);
+  }
+
+  // Goes to the back of the line. Cancel point.
+  UVLET_INLINE void yield() {
+    Root& self = *current_;
+    if (self.attention) [[unlikely]] return yield_interrupted();
+    ready_.push_back(&self);
+    park_ready(self);
+    if (self.attention) [[unlikely]] self.resume_interrupted(false);
+  }
+
+  // Kills or cancels: the victim runs, then what was ready, then the caller. A null error is
+  // GreenletExit. Cancel point.
+  void kill(Root& victim, std::exception_ptr error);
+  // The same without a switch: the victim is at the end of the line.
+  void interrupt(Root& victim, std::exception_ptr error);
+
+  // A green thread that will run body() when it is its turn; not in the ready list yet.
+  template <class Body>
+  GreenRoot& make_green(Body&& body, void* spawned_at);
+  // A green thread that runs `function`; what it throws is reported.
+  template <class F>
+  void spawn(F function, void* spawned_at = nullptr);
+  // A Root for a coroutine of another library that awaits an operation of ours.
+  Root& adopt(std::coroutine_handle<> foreign);
+
+  void send(Post& post) noexcept;  // thread-safe
+  void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }
+  // "green thread 7 'name', waiting on sleep, spawned at f+0x12", a line for each one parked.
+  std::string list_parked();
+  std::string describe(Root& root);
+  StackArena& stacks() noexcept { return stacks_; }
+  // Registers what is parked with LeakSanitizer.
+  void register_leak_roots() noexcept;
+
+  ~Hub();
+
+ private:
+  friend struct HubGuard;
+  friend struct StacklessRoot;
+
+  explicit Hub(const HubOptions& options);
+  UVLET_COLD static Hub& make();
+  static void entry_green(Transfer transfer) noexcept;
+  static void entry_dispatcher(Transfer transfer) noexcept;
+  static void entry_loop(Transfer transfer) noexcept;
+
+  UVLET_INLINE Root* take_next() noexcept {
+    if (ready_.empty() || --budget_ <= 0) [[unlikely]] return loop_root_;
+    return ready_.pop_front();
+  }
+  UVLET_COLD void yield_interrupted();
+  void step_back(Root& self) noexcept;
+  UVLET_COLD Context* dispatcher();
+  std::size_t root_offset(const char* stack) const noexcept {
+    return stacks_.colour(stack) + StackArena::tail_bytes + (sizeof(GreenRoot) + 63) / 64 * 64;
+  }
+  GreenRoot* place_green(char* stack, std::size_t body_bytes, void* spawned_at,
+                         Root::Kind kind = Root::Kind::green) noexcept;
+  [[noreturn]] void end_green(GreenRoot& self) noexcept;
+  [[noreturn]] void dispatch(GreenRoot& self) noexcept;
+  void drive(StacklessRoot& root) noexcept;
+  [[noreturn]] void turn() noexcept;
+  void set_budget(Time now) noexcept;
+  void drain_inbox() noexcept;
+  bool deadlocked() const noexcept;
+  bool others_may_post() const noexcept;
+  void report_deadlock() noexcept;
+  void unwind() noexcept;
+  std::vector<Root*> alive();  // all but main, the loop and dispatchers
+
+  Root* current_;
+  int budget_ = 1;  // switches until the loop polls
+  List<Root> ready_;
+  ThreadState thread_;
+  Root* loop_root_;
+  StackArena stacks_;
+  uv_loop_t* loop_ = nullptr;
+
+  std::unique_ptr<World> world_;
+  Root* main_;
+  List<StacklessRoot::Registration> tasks_;
+  std::size_t task_count_ = 0;
+  List<HubObserver> observers_;
+  List<GreenRoot> idle_dispatchers_;
+  GreenRoot* entering_ = nullptr;  // a dispatcher on its way to its first step
+  std::uint64_t last_id_ = 0;
+  std::uint64_t last_serial_ = 0;
+  std::uint64_t polls_ = 0;
+  Time last_poll_ = 0;
+  Time last_trim_ = 0;
+  int budget_full_ = 64;
+  char* loop_stack_ = nullptr;
+
+  std::atomic<Post*> inbox_{nullptr};  // newest first
+};
+
+inline Scope::Scope(Root& root) noexcept
+    : root_(root), outer_(root.scope), serial_(root.hub->next_serial()) {
+  root.scope = this;
+}
+inline Scope::~Scope() { root_.scope = outer_; }
+
+template <class Body>
+GreenRoot& Hub::make_green(Body&& body, void* spawned_at) {
+  using Stored = std::decay_t<Body>;
+  static_assert(alignof(Stored) <= 64, "over-aligned arguments must be passed by pointer");
+  char* stack = stacks_.allocate();
+  GreenRoot* root = place_green(stack, sizeof(Stored), spawned_at);
+  try {
+    new (root->body) Stored(std::forward<Body>(body));
+  } catch (...) {
+    root->~GreenRoot();
+    stacks_.release(stack);
+    throw;
+  }
+  root->run = [](GreenRoot& self) noexcept {
+    auto* stored = static_cast<Stored*>(self.body);
+    (*stored)(self);
+    stored->~Stored();
+  };
+  return *root;
+}
+
+// Prints, if hub_exceptions is on, what a green thread ended with. GreenletExit is no error.
+UVLET_API void report_exception(Root& root, const std::exception_ptr& error) noexcept;
+UVLET_API extern std::atomic<bool> report_exceptions;
+
+template <class F>
+void Hub::spawn(F function, void* spawned_at) {
+  auto body = [function = std::move(function)](Root& self) mutable noexcept {
+    try {
+      self.start();
+      function();
+    } catch (...) {
+      report_exception(self, std::current_exception());
+    }
+  };
+  make_ready(make_green(std::move(body), spawned_at));
+}
+
+template <class F>
+void Hub::post(F function) {
+  struct Spawn final : Post {
+    explicit Spawn(F f) : function(std::move(f)) {}
+    F function;
+    void run(Hub& hub) noexcept override {
+      hub.spawn(std::move(function));
+      delete this;
+    }
+  };
+  send(*new Spawn(std::move(function)));
+}
+
+// The address of the instruction it is inlined at: "spawned where" in reports.
+UVLET_INLINE void* this_address() noexcept {
+  void* address;
+  __asm__ volatile("lea 0(%%rip), %0" : "=r"(address));
+  return address;
+}
+
+// One hub on each of `threads` new OS threads; each runs function(index) as its main green thread.
+// Waits for all of them. Blocks the OS thread. Rethrows the first exception.
+UVLET_API void run_on_threads(int threads, const std::function<void(int)>& function);
+
+}  // namespace uvlet::inline UVLET_ABI

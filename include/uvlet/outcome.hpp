@@ -1,0 +1,82 @@
+#pragma once
+
+#include <uvlet/config.hpp>
+#include <uvlet/list.hpp>
+#include <uvlet/waiter.hpp>
+
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace uvlet::inline UVLET_ABI {
+
+// How a result is kept: void as std::monostate.
+template <class T>
+using stored_t = std::conditional_t<std::is_void_v<T>, std::monostate, std::remove_cvref_t<T>>;
+
+// Whether a result has come, and who wants to hear of it.
+class OutcomeBase {
+ public:
+  bool settled() const noexcept { return settled_; }
+  const std::exception_ptr& error() const noexcept { return error_; }
+  void listen(Listener& listener) noexcept { listeners_.push_back(&listener); }
+
+  void set_error(std::exception_ptr error) noexcept {
+    error_ = std::move(error);
+    settled_ = true;
+  }
+  // In the order in which they came. None of them runs yet.
+  void notify_listeners() noexcept {
+    List<Listener> present;
+    present.take(listeners_);
+    while (!present.empty()) present.pop_front()->notify();
+  }
+
+ protected:
+  bool settled_ = false;
+  std::exception_ptr error_;
+
+ private:
+  List<Listener> listeners_;
+};
+
+// A value or an exception that comes once and is kept for any number of readers.
+template <class T>
+class Outcome : public OutcomeBase {
+ public:
+  template <class... V>
+  void set_value(V&&... value) {
+    value_.emplace(std::forward<V>(value)...);
+    settled_ = true;
+  }
+  void reset() noexcept {
+    value_.reset();
+    error_ = nullptr;
+    settled_ = false;
+  }
+
+  T copy() const {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (!std::is_void_v<T>) return *value_;
+  }
+
+  // Moves the value out where nobody else can ask for it again.
+  T take(bool only_reader) {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (!std::is_void_v<T>) {
+      if (only_reader) return std::move(*value_);
+      if constexpr (std::is_copy_constructible_v<stored_t<T>>)
+        return *value_;
+      else
+        throw std::logic_error("a move-only result can be taken by its only handle alone");
+    }
+  }
+
+ private:
+  std::optional<stored_t<T>> value_;
+};
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,194 @@
+#pragma once
+
+// Who is running: a Root is what a Greenlet names, a green thread or a top-level task. It is one
+// chain of frames, on at most one stack, waiting for at most one thing.
+
+#include <uvlet/config.hpp>
+#include <uvlet/exceptions.hpp>
+#include <uvlet/frame.hpp>
+#include <uvlet/list.hpp>
+#include <uvlet/switch.hpp>
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace uvlet::inline UVLET_ABI {
+
+class Hub;
+class Root;
+class Waiter;
+
+// What handles to a Root share, and what is left of it when it is dead. Counted by hand: handles
+// belong to one hub, so the count needs no atomic.
+class UVLET_API Identity : public FrameAllocated {
+ public:
+  explicit Identity(std::uint64_t number) noexcept : id(number) {}
+  Identity(const Identity&) = delete;
+  Identity& operator=(const Identity&) = delete;
+
+  bool dead() const noexcept { return finished; }
+  const std::string& name();
+  void set_name(std::string name);
+
+  void retain() noexcept { ++references; }
+  void release() noexcept {
+    if (--references == 0) destroy();
+  }
+
+  std::uint64_t id;
+  Root* root = nullptr;  // null once its frames are gone
+  std::uint32_t references = 1;
+  bool started = false;
+  bool finished = false;
+
+ protected:
+  virtual ~Identity();
+
+ private:
+  void destroy() noexcept;
+
+  std::unique_ptr<std::string> name_;
+};
+
+// A counted pointer to an Identity or to a class derived from it.
+template <class I>
+class Handle {
+ public:
+  Handle() noexcept = default;
+  // Takes over a reference that was already counted.
+  static Handle adopt(I* identity) noexcept {
+    Handle handle;
+    handle.identity_ = identity;
+    return handle;
+  }
+  static Handle share(I* identity) noexcept {
+    if (identity) identity->retain();
+    return adopt(identity);
+  }
+  Handle(const Handle& other) noexcept : identity_(other.identity_) {
+    if (identity_) identity_->retain();
+  }
+  Handle(Handle&& other) noexcept : identity_(std::exchange(other.identity_, nullptr)) {}
+  Handle& operator=(Handle other) noexcept {
+    std::swap(identity_, other.identity_);
+    return *this;
+  }
+  ~Handle() {
+    if (identity_) identity_->release();
+  }
+
+  I* get() const noexcept { return identity_; }
+  I* operator->() const noexcept { return identity_; }
+  I& operator*() const noexcept { return *identity_; }
+  explicit operator bool() const noexcept { return identity_ != nullptr; }
+
+ private:
+  I* identity_ = nullptr;
+};
+
+// A pending kill, cancel or expired Timeout. See docs/architecture.md, "Interrupts".
+struct Interrupt : Link {
+  std::exception_ptr error;
+  std::uint64_t level = 0;    // scopes with a larger serial are crossed; 0: the Root's base
+  unsigned int uncaught = 0;  // it waits while more exceptions than this are being unwound
+  bool owned = false;         // made by kill or cancel: freed when taken
+};
+
+// A boundary that interrupts from outside cross: one awaitlet of a task, one wait_for. Within it
+// they look like CancelledError; where it ends the interrupt itself goes on.
+class Scope {
+ public:
+  explicit Scope(Root& root) noexcept;
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  // The interrupt that crosses this boundary; null if none does.
+  std::exception_ptr take_forced() noexcept { return std::exchange(forced_, nullptr); }
+  bool forced() const noexcept { return forced_ != nullptr; }
+
+ private:
+  friend class Root;
+  void force(const std::exception_ptr& error, std::uint64_t level) noexcept;
+
+  Root& root_;
+  Scope* outer_;
+  std::uint64_t serial_;  // one count a hub for Scopes and Timeouts: later ones are inside
+  std::uint64_t forced_level_ = 0;
+  std::exception_ptr forced_;
+};
+
+class UVLET_API Root : public Context, public Link {
+ public:
+  enum class Kind : std::uint8_t { main, loop, green, dispatcher, task, foreign };
+
+  Root(Hub& owner, Kind what, void* spawn_site) noexcept;
+  Root(const Root&) = delete;
+  Root& operator=(const Root&) = delete;
+
+  // The handle block, made on first use.
+  Handle<Identity> identify();
+  // Uses this block as the Root's own, and holds a reference to it until the end.
+  void adopt_identity(Identity& identity) noexcept;
+
+  // Queues an interrupt and delivers the first one that may be: then `thrown` is set and the Root
+  // is ready. Never switches.
+  void interrupt(Interrupt& interrupt, bool before_others = false) noexcept;
+  void kill() noexcept;  // GreenletExit, without an allocation
+  void deliver() noexcept;
+  void clear_interrupts() noexcept;
+
+  // Takes the first interrupt that may be delivered to a running Root; false if there is none.
+  bool take_interrupt() noexcept;
+  // Throws what was taken. A coroutine of a deeper scope gets CancelledError in its place.
+  [[noreturn]] void raise(bool in_coroutine);
+  // With `attention` set, where a wait may be cut short: throws if an interrupt is due.
+  UVLET_COLD void resume_interrupted(bool in_coroutine);
+  // The same after an operation: a result that came first is not thrown away.
+  UVLET_COLD void operation_interrupted(bool in_coroutine);
+
+  // Its function begins. Throws instead if it was killed before.
+  void start() {
+    if (thrown) raise(false);
+    started = true;
+    if (identity) identity->started = true;
+  }
+
+  void refresh_attention() noexcept;
+  bool may_wait() const noexcept { return kind != Kind::loop; }
+
+  // --- state; the hot part first
+  Hub* hub;
+  std::coroutine_handle<> step{};  // set by co_await of a task and by final_suspend; the driver's
+  std::coroutine_handle<> wake{};  // set by a completed operation; taken by the driver when parked
+  Waiter* waiting = nullptr;       // what it waits for, from its start until its result is taken
+  Scope* scope = nullptr;          // the innermost
+  bool attention = false;          // an interrupt is pending or taken, or it may not wait at all
+  bool killed = false;             // a default kill is pending
+  bool cancel_requested = false;   // `waiting` was asked to end and will do so later
+  bool started = false;
+  Kind kind;
+  int shields = 0;
+  std::uint64_t thrown_level = 0;
+  std::exception_ptr thrown;  // taken, not yet thrown
+  List<Interrupt> pending;
+  Identity* identity = nullptr;
+  bool holds_identity = false;
+  std::uint64_t id;
+  void* spawned_at;
+  void* pool = nullptr;  // the GreenPool it works for
+
+ protected:
+  ~Root();
+
+ private:
+  unsigned int uncaught_now() const noexcept;
+  void deliver_one() noexcept;
+  Interrupt* first_deliverable() noexcept;
+};
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <uvlet/config.hpp>
+#include <uvlet/duration.hpp>
+#include <uvlet/timer.hpp>
+#include <uvlet/waiter.hpp>
+
+namespace uvlet::inline UVLET_ABI {
+
+// Waits for a length of time, counted from the wait's start; zero goes to the back of the line.
+class Sleep : public Operation<Sleep>, private Timer {
+ public:
+  explicit Sleep(Duration length) noexcept : length_(length) {}
+  Sleep(Sleep&& other) noexcept : Operation(std::move(other)), Timer(), length_(other.length_) {}
+
+  bool ready() const noexcept { return false; }
+  void suspend(Hub& hub) {
+    if (length_.seconds() > 0)
+      hub.timers.start(*this, deadline_after(hub.now(), length_));
+    else
+      make_ready();
+  }
+  void result() const noexcept {}
+  Cancel cancel() noexcept override {
+    cancel_timer();
+    return Cancel::done;
+  }
+  const char* describe() const noexcept override { return "sleep"; }
+
+ private:
+  void expire() noexcept override { wake(); }
+
+  Duration length_;
+};
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <uvlet/config.hpp>
+#include <uvlet/duration.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace uvlet::inline UVLET_ABI {
+
+class TimerHeap;
+
+// Something due at a point in time. expire() runs on the loop's own stack: it completes an
+// operation or queues an interrupt, and runs no user code. Destroying a Timer cancels it.
+class UVLET_API Timer {
+ public:
+  Timer() noexcept = default;
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  bool pending() const noexcept { return heap_ != nullptr; }
+  void cancel_timer() noexcept;
+  virtual void expire() noexcept = 0;
+
+ protected:
+  ~Timer() {
+    if (heap_) cancel_timer();
+  }
+
+ private:
+  friend class TimerHeap;
+  TimerHeap* heap_ = nullptr;  // null: not pending
+  std::size_t index_ = 0;      // its place in the heap
+};
+
+// The pending timers of a hub: a four-way heap in one array, ordered by deadline and, where these
+// are equal, by the order in which they were started.
+class UVLET_API TimerHeap {
+ public:
+  ~TimerHeap();
+
+  bool empty() const noexcept { return entries_.empty(); }
+  std::size_t size() const noexcept { return entries_.size(); }
+  Time next_deadline() const noexcept { return empty() ? never : entries_.front().deadline; }
+
+  // A deadline of `never` starts nothing. O(log n); allocates when the heap grows.
+  void start(Timer& timer, Time deadline);
+  void cancel(Timer& timer) noexcept;
+  // Expires what is due at `now`, in order; timers started meanwhile wait for the next call.
+  void fire(Time now) noexcept;
+
+ private:
+  struct Entry {
+    Time deadline;
+    std::uint64_t sequence;
+    Timer* timer;
+    bool before(const Entry& other) const noexcept {
+      return deadline != other.deadline ? deadline < other.deadline : sequence < other.sequence;
+    }
+  };
+
+  void place(std::size_t index, const Entry& entry) noexcept;
+  void sift_up(std::size_t index, Entry entry) noexcept;
+  void sift_down(std::size_t index, Entry entry) noexcept;
+  void remove(std::size_t index) noexcept;
+
+  std::vector<Entry> entries_;
+  std::uint64_t sequence_ = 0;
+};
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,162 @@
+#pragma once
+
+// The one kind of waiting: a Waiter is whatever is parked, a fiber or a coroutine, and an Operation
+// is something that a Waiter waits for. Each primitive is written once as an Operation and serves
+// both worlds.
+
+#include <uvlet/config.hpp>
+#include <uvlet/hub.hpp>
+#include <uvlet/list.hpp>
+#include <uvlet/root.hpp>
+
+#include <cassert>
+#include <coroutine>
+#include <type_traits>
+
+namespace uvlet::inline UVLET_ABI {
+
+// A promise whose coroutine is part of the Root that awaits it: its handle is resumed by the
+// driver. Coroutines of other libraries are not.
+struct NativePromise {};
+template <class P>
+concept native_promise = std::is_base_of_v<NativePromise, P>;
+
+// Something that wants to hear, once, that an event happened. notify() may not switch.
+struct Listener : Link {
+  virtual void notify() noexcept = 0;
+
+ protected:
+  ~Listener() = default;
+};
+
+// What became of a request to cut a wait short.
+enum class Cancel {
+  done,      // it is over: nothing refers to the Waiter, what was granted went to the next one
+  later,     // it ends by wake(); the interrupt is thrown then, and the result dropped
+  too_late,  // it has a result that cannot be given back: the interrupt waits for the next wait
+};
+
+// A parked Root. It lives in the operation that is waited for: on the parked stack or in the
+// coroutine's frame, and is linked in the list of the primitive.
+class UVLET_API Waiter : public Listener {
+ public:
+  Waiter() noexcept = default;
+  // Movable until awaited.
+  Waiter(Waiter&& other) noexcept { assert(!other.root_); }
+  Waiter& operator=(Waiter&&) = delete;
+
+  // The operation is complete: unlinks the Waiter and makes its Root ready. Never switches.
+  void wake() noexcept {
+    unlink();
+    make_ready();
+  }
+  void notify() noexcept final { wake(); }
+
+  // Cuts the wait short, if it can.
+  virtual Cancel cancel() noexcept = 0;
+  // What is waited for, for reports: "sleep", "event".
+  virtual const char* describe() const noexcept = 0;
+
+  Root* root() const noexcept { return root_; }
+
+ protected:
+  ~Waiter() {
+    if (root_) [[unlikely]] abandon();
+  }
+
+  // Throws NoAwaitletContext where nothing may wait. False: an interrupt is due, do not wait.
+  UVLET_COLD bool attend(Root& root);
+
+  friend class Root;
+  void make_ready() noexcept {
+    root_->wake = handle_;
+    root_->hub->make_ready(*root_);
+  }
+
+  Root* root_ = nullptr;              // set while waited for
+  std::coroutine_handle<> handle_{};  // null: the Root waits on a stack
+
+ private:
+  UVLET_COLD void abandon() noexcept;
+};
+
+// What blocking calls are made of. A derived class defines
+//   bool ready()          done without waiting?
+//   void suspend(Hub&)    links it into what it waits for; may throw, then nothing is linked
+//   T    result()         the result, or throws what the operation ended with
+//   Cancel cancel() noexcept, const char* describe() const noexcept   as in Waiter
+// `block(op)` parks the green thread that runs; `co_await op` suspends the coroutine.
+// `Base` is Waiter, or a class derived from it.
+template <class Derived, class Base = Waiter>
+class Operation : public Base {
+ public:
+  using Base::Base;
+  Operation() noexcept = default;
+  Operation(Operation&&) noexcept = default;
+
+  bool await_ready() { return derived().ready(); }
+
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> handle) {
+    Hub& hub = Hub::get();
+    if constexpr (native_promise<P>) {
+      return begin(hub, *hub.running(), handle);
+    } else {
+      begin(hub, hub.adopt(handle), handle);
+      return true;
+    }
+  }
+
+  decltype(auto) await_resume() {
+    if (this->root_) settle();
+    return derived().result();
+  }
+
+  UVLET_INLINE bool begin(Hub& hub, Root& root, std::coroutine_handle<> handle) {
+    if (root.attention) [[unlikely]] {
+      if (!this->attend(root)) {
+        this->root_ = &root;
+        this->handle_ = handle;
+        return false;
+      }
+    }
+    this->root_ = &root;
+    this->handle_ = handle;
+    if constexpr (noexcept(derived().suspend(hub))) {
+      derived().suspend(hub);
+    } else {
+      try {
+        derived().suspend(hub);
+      } catch (...) {
+        this->root_ = nullptr;
+        throw;
+      }
+    }
+    root.waiting = this;
+    return true;
+  }
+
+ private:
+  void settle() {
+    Root* root = std::exchange(this->root_, nullptr);
+    root->waiting = nullptr;
+    if (root->attention) [[unlikely]] root->operation_interrupted(static_cast<bool>(this->handle_));
+  }
+  Derived& derived() noexcept { return static_cast<Derived&>(*this); }
+};
+
+template <class A>
+concept operation = std::is_base_of_v<Waiter, std::remove_cvref_t<A>>;
+
+// Waits for an operation in the green thread that runs. Blocks the green thread. Cancel point.
+template <operation Op>
+UVLET_INLINE decltype(auto) block(Op&& op) {
+  if (!op.await_ready()) {
+    Hub& hub = Hub::get();
+    Root& self = *hub.running();
+    if (op.begin(hub, self, nullptr)) hub.park(self);
+  }
+  return op.await_resume();
+}
+
+}  // namespace uvlet::inline UVLET_ABI

@@ -1,0 +1,62 @@
+#include <aio/future.hpp>
+
+namespace aio::detail {
+
+// The Future that this one's task waits for, if any.
+FutureBase* FutureBase::awaited() noexcept {
+  if (!root || !root->waiting || root->cancel_requested) return nullptr;
+  auto* wait = dynamic_cast<FutureWait*>(root->waiting);
+  return wait && !wait->future().outcome().settled() ? &wait->future() : nullptr;
+}
+
+bool FutureBase::cancel() noexcept {
+  if (outcome().settled()) return false;
+  std::vector<FutureBase*> visited;
+  FutureBase* innermost = this;
+  while (FutureBase* next = innermost->awaited()) {
+    if (next->visiting_) break;
+    innermost->visiting_ = true;
+    visited.push_back(innermost);
+    innermost = next;
+  }
+  for (FutureBase* future : visited) future->visiting_ = false;
+  if (innermost->root)
+    innermost->root->hub->interrupt(*innermost->root, std::make_exception_ptr(CancelledError()));
+  else
+    innermost->set_error(std::make_exception_ptr(CancelledError()));
+  return true;
+}
+
+void FutureBase::set_error(std::exception_ptr error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const CancelledError&) {
+    cancelled_ = true;
+  } catch (...) {
+  }
+  outcome().set_error(std::move(error));
+  complete();
+}
+
+void FutureBase::complete() noexcept {
+  finished = true;
+  outcome().notify_listeners();
+  std::vector<std::unique_ptr<Callback>> present = std::move(callbacks_);
+  for (auto& callback : present) add_callback(std::move(callback));
+}
+
+void FutureBase::add_callback(std::unique_ptr<Callback> callback) {
+  if (!outcome().settled()) {
+    callbacks_.push_back(std::move(callback));
+    return;
+  }
+  uvlet::Hub::get().spawn([callback = std::move(callback)] { callback->call(); });
+}
+
+uvlet::Cancel FutureWait::cancel() noexcept {
+  if (!linked() && future_->outcome().settled()) return uvlet::Cancel::done;
+  future_->cancel();
+  return future_->outcome().settled() ? uvlet::Cancel::done : uvlet::Cancel::later;
+}
+
+}  // namespace aio::detail

@@ -1,0 +1,197 @@
+#include <uvlet/descriptor.hpp>
+
+#include <cstring>
+#include <system_error>
+#include <unistd.h>
+#include <uv.h>
+
+namespace uvlet::inline UVLET_ABI {
+namespace {
+
+int event_of(Direction direction) noexcept {
+  return direction == Direction::read ? UV_READABLE : UV_WRITABLE;
+}
+
+}  // namespace
+
+// libuv's side of a Descriptor. READABLE stays armed across waits: uv_poll_start costs two system
+// calls even for the same mask. It is disarmed when an event comes that nobody waits for.
+struct Descriptor::Watch final : HubObserver {
+  static void on_event(uv_poll_t* handle, int status, int events) {
+    auto* watch = static_cast<Watch*>(handle->data);
+    Descriptor* descriptor = watch->descriptor;
+    if (!descriptor) return;
+    if (status < 0) {  // libuv has stopped the handle: the system calls tell why
+      watch->armed = 0;
+      events = UV_READABLE | UV_WRITABLE;
+    }
+    const bool unwanted = (events & UV_READABLE) && !descriptor->requests_[0];
+    if (events & UV_READABLE) watch->serve(Direction::read);
+    if (events & UV_WRITABLE) watch->serve(Direction::write);
+    watch->settle(unwanted);
+  }
+
+  void serve(Direction direction) noexcept {
+    IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
+    if (direction == Direction::read) descriptor->drained = false;
+    if (!request || !request->attempt()) return;
+    descriptor->take(direction);
+    request->complete();
+  }
+
+  void settle(bool unwanted_read) noexcept {
+    int wanted = unwanted_read ? armed & ~UV_READABLE : armed;
+    if (descriptor->requests_[0]) wanted |= UV_READABLE;
+    wanted = descriptor->requests_[1] ? wanted | UV_WRITABLE : wanted & ~UV_WRITABLE;
+    set(wanted);
+  }
+
+  int set(int mask) noexcept {
+    if (mask == armed) return 0;
+    armed = mask;
+    if (mask == 0) return uv_poll_stop(&handle);
+    const int rc = uv_poll_start(&handle, mask, on_event);
+    uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
+    return rc;
+  }
+
+  uv_poll_t handle;
+  Hub* hub;                // null: it has ended, and closed the handle
+  Descriptor* descriptor;  // null: gone, the handle is closing
+  int armed = 0;
+
+  void hub_ended() noexcept override { hub = nullptr; }
+};
+
+Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream) {}
+
+Descriptor::~Descriptor() { close(); }
+
+IoRequest* Descriptor::take(Direction direction) noexcept {
+  IoRequest*& place = requests_[static_cast<int>(direction)];
+  if (place) --watch_->hub->external;
+  return std::exchange(place, nullptr);
+}
+
+void Descriptor::wait(IoRequest& request, Direction direction) {
+  IoRequest*& place = requests_[static_cast<int>(direction)];
+  if (place)
+    throw std::logic_error("descriptor " + std::to_string(fd_) + ": a second simultaneous " +
+                           (direction == Direction::read ? "reader" : "writer"));
+  arm(direction);
+  place = &request;
+  ++watch_->hub->external;
+}
+
+void Descriptor::withdraw(Direction direction) noexcept { take(direction); }
+
+void Descriptor::arm(Direction direction) {
+  if (!watch_) {
+    auto watch = std::make_unique<Watch>();
+    Hub& hub = Hub::get();
+    const int rc = uv_poll_init(hub.loop(), &watch->handle, fd_);
+    if (rc < 0)
+      throw std::system_error(-rc, std::generic_category(),
+                              "descriptor " + std::to_string(fd_) + " cannot be waited for");
+    watch->handle.data = watch.get();
+    watch->hub = &hub;
+    watch->descriptor = this;
+    hub.observe(*watch);
+    uv_unref(reinterpret_cast<uv_handle_t*>(&watch->handle));
+    watch_ = watch.release();
+  }
+  const int rc = watch_->set(watch_->armed | event_of(direction));
+  if (rc < 0)
+    throw std::system_error(-rc, std::generic_category(),
+                            "descriptor " + std::to_string(fd_) + " cannot be waited for");
+}
+
+int Descriptor::release() noexcept {
+  const int fd = std::exchange(fd_, -1);
+  if (!watch_) return fd;
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    if (IoRequest* request = take(direction)) {
+      request->error_number = EBADF;
+      request->complete();
+    }
+  }
+  Watch* watch = std::exchange(watch_, nullptr);
+  watch->descriptor = nullptr;
+  watch->unlink();
+  if (!watch->hub) {
+    delete watch;
+    return fd;
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(&watch->handle),
+           [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
+  return fd;
+}
+
+void Descriptor::close() noexcept {
+  const int fd = release();
+  if (fd >= 0) ::close(fd);
+}
+
+int Descriptor::detach() noexcept { return release(); }
+
+// --- IoWait ------------------------------------------------------------------------------------
+
+IoWait::~IoWait() {
+  if (waiting_) descriptor_->withdraw(direction_);
+}
+
+bool IoWait::ready() noexcept {
+  if (!descriptor_ || descriptor_->fd() < 0) {
+    error_number = EBADF;
+    return true;
+  }
+  const bool at_once = limit_ && limit_->seconds() == 0;
+  if ((at_once || !nothing_there()) && attempt()) return true;
+  if (at_once) error_number = EAGAIN;
+  return at_once;
+}
+
+void IoWait::suspend(Hub& hub) {
+  descriptor_->wait(*this, direction_);
+  waiting_ = true;
+  if (!limit_) return;
+  try {
+    hub.timers.start(*this, deadline_after(hub.now(), *limit_));
+  } catch (...) {
+    waiting_ = false;
+    descriptor_->withdraw(direction_);
+    throw;
+  }
+}
+
+Cancel IoWait::cancel() noexcept {
+  if (!waiting_) return Cancel::too_late;
+  waiting_ = false;
+  descriptor_->withdraw(direction_);
+  cancel_timer();
+  return Cancel::done;
+}
+
+const char* IoWait::describe() const noexcept {
+  return direction_ == Direction::read ? "a readable descriptor" : "a writable descriptor";
+}
+
+void IoWait::complete() noexcept {
+  waiting_ = false;
+  cancel_timer();
+  wake();
+}
+
+void IoWait::expire() noexcept {
+  if (!waiting_) return;
+  waiting_ = false;
+  descriptor_->withdraw(direction_);
+  error_number = ETIMEDOUT;
+  wake();
+}
+
+void IoWait::fail(const char* call) const {
+  throw std::system_error(error_number, std::generic_category(), call);
+}
+
+}  // namespace uvlet::inline UVLET_ABI

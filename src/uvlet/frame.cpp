@@ -1,0 +1,28 @@
+#include <uvlet/frame.hpp>
+
+namespace uvlet::inline UVLET_ABI {
+
+constinit thread_local FrameCache::Bin FrameCache::bins[FrameCache::classes] = {};
+constinit thread_local unsigned FrameCache::limit = 0;
+
+// Frees a thread's cached blocks at its end; what is released later goes straight back to the heap.
+struct FrameCacheCleaner {
+  FrameCacheCleaner() { FrameCache::limit = FrameCache::blocks_kept_max; }
+  ~FrameCacheCleaner() {
+    FrameCache::limit = 0;
+    for (auto& bin : FrameCache::bins) {
+      while (auto* block = bin.first) {
+        bin.first = block->next;
+        ::operator delete(block);
+      }
+      bin.count = 0;
+    }
+  }
+};
+
+void* FrameCache::refill(std::size_t index) {
+  static thread_local FrameCacheCleaner cleaner;
+  return ::operator new((index + 1) * class_bytes);
+}
+
+}  // namespace uvlet::inline UVLET_ABI

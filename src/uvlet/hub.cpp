@@ -1,0 +1,509 @@
+#include <uvlet/hub.hpp>
+#include <uvlet/waiter.hpp>
+
+#include "overflow.hpp"
+#include "threads.hpp"
+#include "world.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <system_error>
+#include <thread>
+#include <unistd.h>
+#include <uv.h>
+
+#if defined(UVLET_ASAN)
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace uvlet::inline UVLET_ABI {
+
+constinit thread_local Hub* this_hub = nullptr;
+
+namespace {
+
+constexpr std::size_t loop_stack_bytes = 1024 * 1024;
+constexpr int budget_max = 1024;
+constexpr Time poll_interval_min = 100'000;  // ns between polls while green threads are busy
+constexpr Time poll_interval_max = 500'000;
+constexpr Time trim_interval = 1'000'000'000;
+constexpr int unwind_rounds_max = 10'000;
+
+constinit thread_local bool hub_ended = false;
+std::atomic<int> hub_count{0};
+std::atomic<bool> hub_handed_out{false};
+std::mutex options_mutex;
+HubOptions next_options;
+
+bool on_main_thread() noexcept { return getpid() == gettid(); }
+
+// The part of an OS thread's own stack that lies above this frame.
+struct ThreadStack {
+  char* low;
+  std::size_t size;
+};
+ThreadStack thread_stack() noexcept {
+  pthread_attr_t attributes;
+  void* low = nullptr;
+  std::size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+  }
+  return {static_cast<char*>(low), size};
+}
+
+struct PlainRoot final : Root {
+  PlainRoot(Hub& owner, Kind what) noexcept : Root(owner, what, nullptr) { started = true; }
+  ~PlainRoot() = default;
+};
+
+// A coroutine of another library that awaits an operation of ours. It lives for one wait.
+struct ForeignRoot final : StacklessRoot {
+  explicit ForeignRoot(Hub& owner) noexcept : StacklessRoot(owner, Kind::foreign) { started = true; }
+  void off_stack() noexcept override { delete this; }
+  void never_started() noexcept override {}
+};
+
+void set_stack(Context& context, const char* low, std::size_t size) noexcept {
+#if defined(UVLET_ASAN)
+  context.stack_low = low;
+  context.stack_size = size;
+#else
+  (void)context, (void)low, (void)size;
+#endif
+}
+
+#if defined(UVLET_ASAN)
+Hub* main_thread_hub = nullptr;
+void register_leak_roots_at_exit() {
+  if (main_thread_hub) main_thread_hub->register_leak_roots();
+}
+#endif
+
+}  // namespace
+
+std::atomic<bool> report_exceptions{true};
+
+void report_exception(Root& root, const std::exception_ptr& error) noexcept {
+  if (!report_exceptions.load(std::memory_order_relaxed)) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const GreenletExit&) {
+    return;
+  } catch (...) {
+  }
+  try {
+    const std::string text = root.hub->describe(root) + " ended with " + describe(error) + "\n";
+    std::fputs(text.c_str(), stderr);
+  } catch (...) {  // no memory for the report: the exception itself goes its way all the same
+  }
+}
+
+// --- making and ending -------------------------------------------------------------------------
+
+// Ends the hub of an OS thread with the thread. At process exit nothing is unwound or freed:
+// exit() may be running on a green thread.
+struct HubGuard {
+  ~HubGuard() {
+    Hub* hub = this_hub;
+    if (!hub || on_main_thread()) return;
+    hub->unwind();
+    delete hub;
+    this_hub = nullptr;
+    hub_ended = true;
+  }
+};
+
+Hub& Hub::make() {
+  if (hub_ended)
+    throw std::logic_error("the hub of this thread has ended: nothing can block here any more");
+  static thread_local HubGuard guard;
+  (void)&guard;
+  HubOptions options;
+  {
+    const std::lock_guard lock(options_mutex);
+    options = next_options;
+  }
+  static const bool prepared = [] {
+    struct sigaction action;
+    if (sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL)
+      std::signal(SIGPIPE, SIG_IGN);  // libuv writes without MSG_NOSIGNAL
+#if defined(UVLET_ASAN)
+    std::atexit(register_leak_roots_at_exit);
+#endif
+    return true;
+  }();
+  (void)prepared;
+  Hub* hub = new Hub(options);
+  this_hub = hub;
+#if defined(UVLET_ASAN)
+  if (on_main_thread()) main_thread_hub = hub;
+#endif
+  install_overflow_report();
+  return *hub;
+}
+
+Hub::Hub(const HubOptions& options)
+    : thread_(ThreadState::of_this_thread()), stacks_(options.stack_size, options.guard) {
+  world_ = options.virtual_clock ? make_virtual_world() : make_libuv_world();
+  loop_ = world_->loop();
+  void* stack = mmap(nullptr, loop_stack_bytes + StackArena::page_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED ||
+      mprotect(stack, StackArena::page_bytes, PROT_NONE) != 0)
+    throw std::system_error(errno, std::generic_category(), "no stack for the loop");
+  loop_stack_ = static_cast<char*>(stack);
+  loop_root_ = new PlainRoot(*this, Root::Kind::loop);
+  main_ = new PlainRoot(*this, Root::Kind::main);
+  current_ = main_;
+  char* low = loop_stack_ + StackArena::page_bytes;
+  loop_root_->sp = make_context(low + loop_stack_bytes, loop_stack_bytes, &entry_loop);
+  set_stack(*loop_root_, low, loop_stack_bytes);
+  const ThreadStack own = thread_stack();
+  set_stack(*main_, own.low, own.size);
+#if defined(UVLET_TSAN)
+  loop_root_->tsan_fiber = __tsan_create_fiber(0);
+  main_->tsan_fiber = __tsan_get_current_fiber();
+#endif
+  ++hub_count;
+}
+
+Hub::~Hub() {
+  --hub_count;
+  while (!idle_dispatchers_.empty()) stacks_.release(idle_dispatchers_.pop_front()->stack);
+#if defined(UVLET_TSAN)
+  __tsan_destroy_fiber(loop_root_->tsan_fiber);
+#endif
+  delete static_cast<PlainRoot*>(main_);
+  delete static_cast<PlainRoot*>(loop_root_);
+  world_.reset();
+  while (!observers_.empty()) observers_.pop_front()->hub_ended();
+  munmap(loop_stack_, loop_stack_bytes + StackArena::page_bytes);
+}
+
+Hub& Hub::current() {
+  hub_handed_out = true;
+  return get();
+}
+
+void Hub::configure(const HubOptions& options) {
+  if (this_hub) throw std::logic_error("Hub::configure: this thread has its hub already");
+  StackArena checked(options.stack_size, options.guard);
+  const std::lock_guard lock(options_mutex);
+  next_options = options;
+}
+
+Time Hub::now() const noexcept { return world_->now(); }
+
+HubStats Hub::stats() const noexcept {
+  std::size_t ready = 0;
+  for (Root* root : ready_) (void)root, ++ready;
+  return {stacks_.in_use(), task_count_, ready,  timers.size(),
+          external,         awaitlets,   polls_, stacks_.guard()};
+}
+
+void Hub::unwind() noexcept {
+  for (int round = 0; round < unwind_rounds_max; ++round) {
+    const std::vector<Root*> left = alive();
+    if (left.empty()) return;
+    for (Root* root : left) root->kill();
+    step_back(*current_);
+    if (round < 3) continue;
+    struct Pause final : Timer {  // something that cannot stop at once is waited for
+      Root* root;
+      void expire() noexcept override { root->hub->make_ready(*root); }
+    } pause;
+    pause.root = current_;
+    timers.start(pause, deadline_after(now(), 0.001));
+    park(*current_);
+  }
+  std::fprintf(stderr, "uvlet: green threads that would not end with their OS thread:\n%s",
+               list_parked().c_str());
+}
+
+void run_on_threads(int threads, const std::function<void(int)>& function) {
+  if (threads < 1)
+    throw std::invalid_argument("run_on_threads: " + std::to_string(threads) + " threads");
+  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(threads));
+  std::vector<std::thread> running;
+  for (int index = 0; index < threads; ++index)
+    running.emplace_back([&, index] {
+      try {
+        function(index);
+      } catch (...) {
+        errors[static_cast<std::size_t>(index)] = std::current_exception();
+      }
+    });
+  for (std::thread& thread : running) thread.join();
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+
+// --- green threads and dispatchers -------------------------------------------------------------
+
+GreenRoot* Hub::place_green(char* stack, std::size_t body_bytes, void* spawned_at,
+                            Root::Kind kind) noexcept {
+  char* place = stack - root_offset(stack);
+  auto* root = new (place) GreenRoot(*this, kind, spawned_at);
+  char* body = place - (body_bytes + 63) / 64 * 64;
+  root->body = body;
+  root->stack = stack;
+  root->sp = make_context(body, stacks_.stack_bytes(),
+                          kind == Root::Kind::green ? &entry_green : &entry_dispatcher);
+  set_stack(*root, stacks_.low(stack), stacks_.stack_bytes());
+#if defined(UVLET_TSAN)
+  root->tsan_fiber = stacks_.tsan_fiber(stack);
+#endif
+  return root;
+}
+
+void Hub::entry_green(Transfer transfer) noexcept {
+  Hub& hub = *this_hub;
+  auto& self = static_cast<GreenRoot&>(*hub.current_);
+  enter_context(transfer, self, hub.thread_);
+  self.run(self);
+  hub.end_green(self);
+}
+
+void Hub::end_green(GreenRoot& self) noexcept {
+  char* stack = self.stack;
+  self.~GreenRoot();
+  Root* next = take_next();
+  current_ = next;
+  Context* target = next->sp ? next : dispatcher();  // before this stack is free to be taken
+  stacks_.release(stack);
+  leave_context(self, *target);
+  std::abort();
+}
+
+Context* Hub::dispatcher() {
+  if (!idle_dispatchers_.empty()) return idle_dispatchers_.pop_front();
+  entering_ = place_green(stacks_.allocate(), 0, nullptr, Root::Kind::dispatcher);
+  return entering_;
+}
+
+void Hub::entry_dispatcher(Transfer transfer) noexcept {
+  Hub& hub = *this_hub;
+  GreenRoot& self = *hub.entering_;
+  enter_context(transfer, self, hub.thread_);
+  hub.dispatch(self);
+}
+
+void Hub::dispatch(GreenRoot& self) noexcept {
+  for (;;) {
+    current_->stands_on(self);
+    drive(static_cast<StacklessRoot&>(*current_));
+    Root* next = take_next();
+    current_ = next;
+    if (!next->sp) continue;
+    idle_dispatchers_.push_front(&self);
+    switch_context(self, *next, thread_);
+  }
+}
+
+void Hub::drive(StacklessRoot& root) noexcept {
+  if (!root.started) {
+    if (root.thrown) {
+      root.never_started();
+      return;
+    }
+    root.start();
+  }
+  *thread_.error = root.saved_errno;
+  std::exchange(root.wake, nullptr).resume();
+  while (root.step) std::exchange(root.step, nullptr).resume();
+  // What it saved when it last parked was its stack's; now it has none.
+  root.sp = nullptr;
+  root.uncaught = 0;
+  root.saved_errno = *thread_.error;
+  root.off_stack();
+}
+
+StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what, nullptr) {
+  registration.root = this;
+  owner.tasks_.push_back(&registration);
+  ++owner.task_count_;
+}
+
+StacklessRoot::~StacklessRoot() { --hub->task_count_; }
+
+Root& Hub::adopt(std::coroutine_handle<>) { return *new ForeignRoot(*this); }
+
+void Hub::yield_interrupted() {
+  Root& self = *current_;
+  if (!self.may_wait()) return;
+  self.resume_interrupted(false);
+  step_back(self);
+  self.resume_interrupted(false);
+}
+
+// To the back of the line, by way of the loop: a Root that runs must not be popped by itself.
+void Hub::step_back(Root& self) noexcept {
+  ready_.push_back(&self);
+  budget_ = 0;
+  park(self);
+}
+
+// --- interrupts --------------------------------------------------------------------------------
+
+void Hub::interrupt(Root& victim, std::exception_ptr error) {
+  if (!error) {
+    victim.kill();
+    return;
+  }
+  auto* interrupt = new Interrupt;
+  interrupt->error = std::move(error);
+  interrupt->owned = true;
+  victim.interrupt(*interrupt, true);
+}
+
+void Hub::kill(Root& victim, std::exception_ptr error) {
+  Root& self = *current_;
+  interrupt(victim, std::move(error));
+  if (&victim == &self) {
+    if (self.may_wait()) self.resume_interrupted(false);
+    return;
+  }
+  if (!victim.thrown || !self.may_wait()) return;
+  victim.unlink();
+  ready_.push_front(&victim);
+  ready_.push_back(&self);
+  park(self);
+  if (self.attention) self.resume_interrupted(false);
+}
+
+bool Waiter::attend(Root& root) {
+  if (!root.may_wait()) throw NoAwaitletContext();
+  return !root.take_interrupt();
+}
+
+void Waiter::abandon() noexcept {
+  if (root_->waiting != this) return;
+  root_->waiting = nullptr;
+  root_->wake = nullptr;
+  root_->unlink();
+  if (root_->kind == Root::Kind::foreign) delete static_cast<ForeignRoot*>(root_);
+}
+
+// --- the loop ----------------------------------------------------------------------------------
+
+void Hub::entry_loop(Transfer transfer) noexcept {
+  Hub& hub = *this_hub;
+  enter_context(transfer, *hub.loop_root_, hub.thread_);
+  hub.turn();
+}
+
+void Hub::turn() noexcept {
+  for (;;) {
+    const Time until = ready_.empty() ? timers.next_deadline() : 0;
+    if (until == never && deadlocked())
+      report_deadlock();
+    else
+      world_->poll(until);
+    ++polls_;
+    drain_inbox();
+    const Time time = now();
+    timers.fire(time);
+    set_budget(time);
+    if (ready_.empty()) continue;
+    Root* next = ready_.pop_front();
+    current_ = next;
+    Context* target = next->sp ? next : dispatcher();
+    switch_context(*loop_root_, *target, thread_);
+  }
+}
+
+// As many switches until the next poll as took about poll_interval: few where each runs for long.
+void Hub::set_budget(Time time) noexcept {
+  const bool used_up = budget_ <= 0;
+  const Time elapsed = time - last_poll_;
+  if (elapsed > poll_interval_max)
+    budget_full_ = std::max(budget_full_ / 4, 1);
+  else if (used_up && elapsed < poll_interval_min)
+    budget_full_ = std::min(budget_full_ * 2, budget_max);
+  budget_ = budget_full_;
+  last_poll_ = time;
+  if (time - last_trim_ > trim_interval) {
+    last_trim_ = time;
+    stacks_.trim();
+  }
+}
+
+void Hub::send(Post& post) noexcept {
+  Post* first = inbox_.load(std::memory_order_relaxed);
+  do post.next = first;
+  while (!inbox_.compare_exchange_weak(first, &post, std::memory_order_release,
+                                       std::memory_order_relaxed));
+  if (!first) world_->wake();
+}
+
+void Hub::drain_inbox() noexcept {
+  if (!inbox_.load(std::memory_order_relaxed)) return;
+  Post* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
+  Post* oldest = nullptr;
+  while (newest) {
+    Post* following = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = following;
+  }
+  while (oldest) {
+    Post* following = oldest->next;
+    oldest->run(*this);
+    oldest = following;
+  }
+}
+
+// --- deadlock ----------------------------------------------------------------------------------
+
+bool Hub::deadlocked() const noexcept {
+  return external == 0 && timers.empty() && !inbox_.load(std::memory_order_relaxed) &&
+         !world_->user_alive() && !others_may_post();
+}
+
+// Another thread needs a reference to this hub to post to it: it has one only if a hub was ever
+// handed out, and only threads that are neither ours nor libuv's can use it.
+bool Hub::others_may_post() const noexcept {
+  if (hub_count.load() > 1) return true;
+  return hub_handed_out.load() && other_threads() > 0;
+}
+
+void Hub::report_deadlock() noexcept {
+  std::string text = "deadlock: every green thread and coroutine waits, nothing can wake any:\n";
+  text += list_parked();
+  auto* interrupt = new Interrupt;
+  interrupt->error = std::make_exception_ptr(Deadlock(text));
+  interrupt->owned = true;
+  main_->interrupt(*interrupt, true);
+  if (ready_.empty()) {
+    std::fputs(text.c_str(), stderr);
+    std::abort();
+  }
+}
+
+void Hub::register_leak_roots() noexcept {
+#if defined(UVLET_ASAN)
+  auto add = [this](const Root& root) {
+    if (&root == current_ || !root.sp || !root.stack_low) return;
+    auto* low = static_cast<char*>(root.sp);
+    auto* high = static_cast<const char*>(root.stack_low) + root.stack_size;
+    __lsan_register_root_region(low, static_cast<std::size_t>(high - low));
+  };
+  for (char* top : stacks_.used()) {
+    auto& root = *reinterpret_cast<GreenRoot*>(top - root_offset(top));
+    add(root);
+    // A dispatcher whose stack is lent out is parked where its borrower is.
+    if (root.kind == Root::Kind::dispatcher && !root.linked())
+      __lsan_register_root_region(stacks_.low(top), stacks_.stack_bytes());
+  }
+  add(*main_);
+  add(*loop_root_);
+#endif
+}
+
+}  // namespace uvlet::inline UVLET_ABI

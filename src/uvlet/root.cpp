@@ -1,0 +1,167 @@
+#include <uvlet/hub.hpp>
+#include <uvlet/root.hpp>
+#include <uvlet/waiter.hpp>
+
+#include <vector>
+
+namespace uvlet::inline UVLET_ABI {
+
+Identity::~Identity() = default;
+
+void Identity::destroy() noexcept {
+  if (root) root->identity = nullptr;  // not held by it, else there would be a reference left
+  delete this;
+}
+
+const std::string& Identity::name() {
+  if (!name_) {
+    const char* kind = root && root->kind == Root::Kind::main ? "main-" : "green-thread-";
+    name_ = std::make_unique<std::string>(kind + std::to_string(id));
+  }
+  return *name_;
+}
+
+void Identity::set_name(std::string name) {
+  name_ = std::make_unique<std::string>(std::move(name));
+  if (root && !root->holds_identity) {  // else the name would go with the last handle
+    retain();
+    root->holds_identity = true;
+  }
+}
+
+// The outermost interrupt wins: what it unwinds includes the frames that wait for the others.
+void Scope::force(const std::exception_ptr& error, std::uint64_t level) noexcept {
+  if (forced_ && forced_level_ < level) return;
+  forced_ = error;
+  forced_level_ = level;
+}
+
+Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
+    : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
+  attention = kind == Kind::loop;
+}
+
+Root::~Root() {
+  if (identity) {
+    identity->root = nullptr;
+    identity->started = started;
+    identity->finished = true;
+    if (holds_identity) identity->release();
+  }
+  clear_interrupts();
+}
+
+void Root::clear_interrupts() noexcept {
+  while (!pending.empty()) {
+    Interrupt* interrupt = pending.pop_front();
+    if (interrupt->owned) delete interrupt;
+  }
+  killed = false;
+  thrown = nullptr;
+  refresh_attention();
+}
+
+Handle<Identity> Root::identify() {
+  if (identity) return Handle<Identity>::share(identity);
+  identity = new Identity(id);
+  identity->root = this;
+  identity->started = started;
+  return Handle<Identity>::adopt(identity);
+}
+
+void Root::adopt_identity(Identity& block) noexcept {
+  identity = &block;
+  block.root = this;
+  block.retain();
+  holds_identity = true;
+}
+
+unsigned int Root::uncaught_now() const noexcept {
+  return hub->running() == this ? hub->thread().exceptions->uncaught : uncaught;
+}
+
+void Root::refresh_attention() noexcept {
+  attention = kind == Kind::loop || killed || thrown || !pending.empty();
+}
+
+Interrupt* Root::first_deliverable() noexcept {
+  const unsigned int now = uncaught_now();
+  for (Interrupt* interrupt : pending)
+    if (now <= interrupt->uncaught) return interrupt;
+  return nullptr;
+}
+
+bool Root::take_interrupt() noexcept {
+  if (shields > 0 || thrown) return thrown != nullptr;
+  if (killed && uncaught_now() == 0) {
+    killed = false;
+    thrown = std::make_exception_ptr(GreenletExit());
+    thrown_level = 0;
+  } else if (Interrupt* interrupt = first_deliverable()) {
+    interrupt->unlink();
+    thrown = interrupt->error;
+    thrown_level = interrupt->level;
+    if (interrupt->owned) delete interrupt;
+  }
+  refresh_attention();
+  return thrown != nullptr;
+}
+
+void Root::interrupt(Interrupt& interrupt, bool before_others) noexcept {
+  if (before_others)
+    pending.push_front(&interrupt);
+  else
+    pending.push_back(&interrupt);
+  attention = true;
+  deliver();
+}
+
+void Root::kill() noexcept {
+  killed = true;
+  attention = true;
+  deliver();
+}
+
+// Cancelling what a Root waits for may interrupt others: a list, not recursion, holds them.
+void Root::deliver() noexcept {
+  std::vector<Root*>& queue = hub->deliveries;
+  queue.push_back(this);
+  if (queue.size() > 1) return;
+  for (std::size_t next = 0; next < queue.size(); ++next) queue[next]->deliver_one();
+  queue.clear();
+}
+
+void Root::deliver_one() noexcept {
+  if (hub->running() == this) return;  // at its next wait
+  if (shields > 0 || thrown || cancel_requested) return;
+  if (!(killed && uncaught == 0) && !first_deliverable()) return;
+  if (waiting) {
+    const Cancel answer = waiting->cancel();
+    cancel_requested = answer == Cancel::later;
+    if (answer != Cancel::done) return;
+  }
+  take_interrupt();
+  if (!linked()) waiting->make_ready();  // it is linked if it yielded, or has been woken
+}
+
+void Root::raise(bool in_coroutine) {
+  const std::exception_ptr error = std::exchange(thrown, nullptr);
+  const std::uint64_t level = thrown_level;
+  refresh_attention();
+  const bool crosses = scope && scope->serial_ > level;
+  for (Scope* crossed = scope; crossed && crossed->serial_ > level; crossed = crossed->outer_)
+    crossed->force(error, level);
+  if (in_coroutine && crosses) throw CancelledError();
+  std::rethrow_exception(error);
+}
+
+void Root::resume_interrupted(bool in_coroutine) {
+  if (take_interrupt()) raise(in_coroutine);
+}
+
+void Root::operation_interrupted(bool in_coroutine) {
+  const bool requested = std::exchange(cancel_requested, false);
+  if (thrown || (requested && take_interrupt())) raise(in_coroutine);
+}
+
+}  // namespace uvlet::inline UVLET_ABI
