@@ -1,0 +1,55 @@
+#pragma once
+
+#include <green/awaitlet.hpp>
+#include <green/greenthread.hpp>
+#include <green/timeout.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace test {
+
+// Seconds after which something that should have happened long ago counts as hung: a watchdog.
+inline constexpr double watchdog = 20;
+
+// Runs `body` in a green thread under the watchdog; a failing REQUIRE in it ends the test case.
+template <class F>
+void in_green_thread(F body) {
+  green::GreenThread<void> thread = green::spawn(std::move(body));
+  green::with_timeout(watchdog, [&] { thread.wait(); });
+}
+
+// What happened, in order.
+class Log {
+ public:
+  void operator()(std::string entry) { entries_.push_back(std::move(entry)); }
+  const std::vector<std::string>& entries() const noexcept { return entries_; }
+  std::string text() const {
+    std::string all;
+    for (const std::string& entry : entries_) all += (all.empty() ? "" : " ") + entry;
+    return all;
+  }
+
+ private:
+  std::vector<std::string> entries_;
+};
+
+// Counts objects that are alive.
+struct Counted {
+  explicit Counted(int& counter) : alive(&counter) { ++*alive; }
+  Counted(const Counted& other) : alive(other.alive) { ++*alive; }
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --*alive; }
+  int* alive;
+};
+
+// Silences the report of exceptions that a test throws on purpose.
+struct Quiet {
+  Quiet();
+  ~Quiet();
+};
+
+}  // namespace test
