@@ -116,22 +116,6 @@ std::pair<Socket, Address> Accept::result() {
   return {Socket(Socket::Adopted{std::exchange(accepted_, -1)}), std::move(peer_)};
 }
 
-bool Connect::attempt() noexcept {
-  if (!started_) {
-    started_ = true;
-    const Address::Raw raw = to_.raw();
-    if (::connect(fd(), raw.get(), raw.length) == 0) return true;
-    if (errno == EINPROGRESS || errno == EINTR) return false;
-    error_number = errno;
-    return true;
-  }
-  int error = 0;
-  socklen_t length = sizeof error;
-  if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
-  error_number = error;
-  return true;
-}
-
 }  // namespace detail
 
 Socket::Socket(int family, int type, int protocol)
@@ -176,7 +160,7 @@ aio::task<int> Socket::connect_ex_async(Address address) {
   if (closed()) co_return EBADF;
   const int family = address.resolved() ? AF_UNSPEC : getsockopt(SOL_SOCKET, SO_DOMAIN);
   const std::vector<Address> found = co_await aio::detail::resolve(std::move(address), family);
-  detail::Connect connecting(descriptor_.get(), timeout_, found.front());
+  uvlet::Connect connecting(descriptor_.get(), timeout_, found.front());
   co_return co_await std::move(connecting);
 }
 

@@ -3,6 +3,7 @@
 #include <aio/getaddrinfo.hpp>
 #include <green/awaitlet.hpp>
 #include <uvlet/address.hpp>
+#include <uvlet/connect.hpp>
 #include <uvlet/descriptor.hpp>
 
 #include <cstddef>
@@ -20,8 +21,6 @@ using uvlet::Address;
 class Socket;
 
 namespace detail {
-
-struct SocketState;
 
 // recv: up to `max` bytes; "" at the end of the stream.
 class UVLET_API Recv final : public uvlet::Operation<Recv, uvlet::IoWait> {
@@ -81,20 +80,6 @@ class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
   bool attempt() noexcept override;
   int accepted_ = -1;
   Address peer_;
-};
-
-// connect to one resolved address; gives the errno.
-class UVLET_API Connect final : public uvlet::Operation<Connect, uvlet::IoWait> {
- public:
-  Connect(uvlet::Descriptor* descriptor, std::optional<Duration> limit, Address to)
-      : Operation(descriptor, uvlet::Direction::write, limit), to_(std::move(to)) {}
-  Connect(Connect&&) = default;
-  int result() const noexcept { return error_number; }
-
- private:
-  bool attempt() noexcept override;
-  Address to_;
-  bool started_ = false;
 };
 
 }  // namespace detail

@@ -5,7 +5,9 @@
 #include <aio/exceptions.hpp>
 #include <aio/future.hpp>
 #include <aio/gather.hpp>
+#include <aio/getaddrinfo.hpp>
 #include <aio/sleep.hpp>
+#include <aio/stream.hpp>
 #include <aio/task.hpp>
 #include <aio/uv_request.hpp>
 #include <aio/wait_for.hpp>

@@ -1,0 +1,254 @@
+#include <aio/getaddrinfo.hpp>
+#include <aio/stream.hpp>
+#include <uvlet/connect.hpp>
+#include <uvlet/descriptor.hpp>
+#include <uvlet/signal.hpp>
+
+#include <system_error>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace aio {
+namespace {
+
+constexpr std::size_t limit_bytes = 64 * 1024;  // of a line, and of unsent data before drain waits
+constexpr std::size_t chunk_bytes = 64 * 1024;
+
+[[noreturn]] void fail(int error, const std::string& what) {
+  throw std::system_error(error, std::generic_category(), what);
+}
+
+}  // namespace
+
+IncompleteReadError::IncompleteReadError(std::string partial_data, std::size_t expected_bytes)
+    : std::runtime_error("the stream ended after " + std::to_string(partial_data.size()) +
+                         (expected_bytes ? " of " + std::to_string(expected_bytes) + " bytes"
+                                         : std::string(" bytes without the separator"))),
+      partial(std::move(partial_data)),
+      expected(expected_bytes) {}
+
+namespace detail {
+
+// What all handles share. As an IoRequest it sends what is buffered, in the background.
+struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<StreamState> {
+  explicit StreamState(int fd) : descriptor(fd, true) {}
+
+  std::size_t unsent() const noexcept { return output.size() - sent; }
+  bool open() const noexcept { return descriptor.fd() >= 0; }
+
+  bool attempt() noexcept override {
+    while (unsent() > 0) {
+      const ssize_t put =
+          ::send(descriptor.fd(), output.data() + sent, unsent(), MSG_NOSIGNAL);
+      if (put < 0) {
+        if (errno == EAGAIN || errno == EINTR) return false;
+        error_number = errno;
+        return true;
+      }
+      sent += static_cast<std::size_t>(put);
+    }
+    return true;
+  }
+  void complete() noexcept override {
+    const auto alive = std::move(sending);  // the last reference may be this one
+    flushed();
+  }
+
+  void send(std::string_view data) {
+    output.append(data);
+    if (sending) return;
+    if (attempt()) {
+      flushed();
+      return;
+    }
+    descriptor.wait(*this, uvlet::Direction::write);
+    sending = shared_from_this();
+  }
+  void flushed() noexcept {
+    output.clear();
+    sent = 0;
+    if (end_wanted && open()) ::shutdown(descriptor.fd(), SHUT_WR);
+    if (close_wanted) descriptor.close();
+    changed.notify_all();
+  }
+  void finish() noexcept {
+    close_wanted = true;
+    if (!sending) flushed();
+  }
+
+  uvlet::Descriptor descriptor;
+  std::string input;
+  std::string output;
+  std::size_t sent = 0;  // of output
+  bool ended = false;    // the peer's end was read
+  bool end_wanted = false;
+  bool close_wanted = false;
+  std::shared_ptr<StreamState> sending;  // itself, while libuv will tell when it may go on
+  uvlet::Signal changed{"a stream to send its data"};
+};
+
+struct StreamOwner {
+  explicit StreamOwner(std::shared_ptr<StreamState> owned) noexcept : state(std::move(owned)) {}
+  ~StreamOwner() { state->finish(); }
+  std::shared_ptr<StreamState> state;
+};
+
+// Reads more into the stream's buffer; false at the end of the stream.
+class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
+ public:
+  explicit Fill(StreamState& state) noexcept
+      : Operation(&state.descriptor, uvlet::Direction::read, std::nullopt), state_(state) {}
+  Fill(Fill&&) = default;
+  bool result() {
+    check("read");
+    return !state_.ended;
+  }
+
+ private:
+  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  bool attempt() noexcept override {
+    static thread_local char buffer[chunk_bytes];
+    const ssize_t got = ::recv(fd(), buffer, sizeof buffer, 0);
+    if (got < 0) return failed(errno);
+    descriptor_->drained = got > 0 && static_cast<std::size_t>(got) < sizeof buffer;
+    state_.ended = got == 0;
+    try {
+      state_.input.append(buffer, static_cast<std::size_t>(got));
+    } catch (...) {
+      error_number = ENOMEM;
+    }
+    return true;
+  }
+
+  StreamState& state_;
+};
+
+namespace {
+
+using Shared = std::shared_ptr<StreamState>;
+
+std::string take(StreamState& state, std::size_t bytes) {
+  std::string data = state.input.substr(0, bytes);
+  state.input.erase(0, data.size());
+  return data;
+}
+
+task<std::string> read_some(Shared state, std::size_t max) {
+  while (max > 0 && state->input.empty() && !state->ended) co_await Fill(*state);
+  co_return take(*state, max);
+}
+
+task<std::string> read_exactly(Shared state, std::size_t bytes) {
+  while (state->input.size() < bytes && !state->ended) co_await Fill(*state);
+  if (state->input.size() < bytes)
+    throw IncompleteReadError(take(*state, state->input.size()), bytes);
+  co_return take(*state, bytes);
+}
+
+// The bytes up to and with the separator; 0 if the stream ends without one.
+task<std::size_t> find(Shared state, std::string separator) {
+  if (separator.empty()) throw std::invalid_argument("readuntil: an empty separator");
+  std::size_t searched = 0;
+  for (;;) {
+    const std::size_t at = state->input.find(separator, searched);
+    if (at != std::string::npos) co_return at + separator.size();
+    if (state->ended) co_return 0;
+    if (state->input.size() > limit_bytes)
+      throw LimitOverrunError("no separator within the first " + std::to_string(limit_bytes) +
+                              " bytes");
+    searched = state->input.size() >= separator.size()
+                   ? state->input.size() - separator.size() + 1
+                   : 0;
+    co_await Fill(*state);
+  }
+}
+
+task<std::string> read_line(Shared state) {
+  const std::size_t bytes = co_await find(state, "\n");
+  co_return take(*state, bytes > 0 ? bytes : state->input.size());
+}
+
+task<std::string> read_until(Shared state, std::string separator) {
+  const std::size_t bytes = co_await find(state, std::move(separator));
+  if (bytes == 0) throw IncompleteReadError(take(*state, state->input.size()), 0);
+  co_return take(*state, bytes);
+}
+
+task<void> drained(Shared state) {
+  while (state->unsent() > limit_bytes && state->error_number == 0)
+    co_await state->changed.wait();
+  if (state->error_number != 0) fail(state->error_number, "write");
+}
+
+task<void> closed(Shared state) {
+  while (state->open()) co_await state->changed.wait();
+}
+
+}  // namespace
+}  // namespace detail
+
+Stream::Stream(std::shared_ptr<detail::StreamOwner> owner) noexcept : owner_(std::move(owner)) {}
+
+Stream Stream::from_fd(int fd) {
+  std::shared_ptr<detail::StreamState> state;
+  try {
+    state = std::make_shared<detail::StreamState>(fd);
+    return Stream(std::make_shared<detail::StreamOwner>(state));
+  } catch (...) {
+    if (!state) ::close(fd);
+    throw;
+  }
+}
+
+detail::StreamState& Stream::state() const {
+  if (!owner_) throw std::logic_error("a Stream that was moved from");
+  return *owner_->state;
+}
+
+task<std::string> Stream::read(std::size_t max) {
+  return detail::read_some(state().shared_from_this(), max);
+}
+task<std::string> Stream::readline() { return detail::read_line(state().shared_from_this()); }
+task<std::string> Stream::readexactly(std::size_t bytes) {
+  return detail::read_exactly(state().shared_from_this(), bytes);
+}
+task<std::string> Stream::readuntil(std::string separator) {
+  return detail::read_until(state().shared_from_this(), std::move(separator));
+}
+
+void Stream::write(std::string_view data) {
+  detail::StreamState& stream = state();
+  if (stream.close_wanted || stream.end_wanted)
+    throw std::logic_error(stream.close_wanted ? "write to a Stream that was closed"
+                                               : "write to a Stream after write_eof");
+  if (stream.error_number == 0) stream.send(data);
+}
+
+task<void> Stream::drain() { return detail::drained(state().shared_from_this()); }
+
+void Stream::write_eof() {
+  detail::StreamState& stream = state();
+  stream.end_wanted = true;
+  if (!stream.sending) stream.flushed();
+}
+
+bool Stream::at_eof() const { return state().ended && state().input.empty(); }
+void Stream::close() { state().finish(); }
+task<void> Stream::wait_closed() { return detail::closed(state().shared_from_this()); }
+int Stream::fileno() const { return state().descriptor.fd(); }
+
+task<Stream> open_connection(Address address) {
+  const std::vector<Address> candidates = co_await detail::resolve(address);
+  int error = 0;
+  for (const Address& candidate : candidates) {
+    const int fd = ::socket(candidate.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) fail(errno, "socket");
+    uvlet::Descriptor descriptor(fd, true);
+    uvlet::Connect connecting(&descriptor, std::nullopt, candidate);
+    error = co_await std::move(connecting);
+    if (error == 0) co_return Stream::from_fd(descriptor.detach());
+  }
+  fail(error, "connect to " + address.str());
+}
+
+}  // namespace aio

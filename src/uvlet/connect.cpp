@@ -1,0 +1,23 @@
+#include <uvlet/connect.hpp>
+
+#include <sys/socket.h>
+
+namespace uvlet::inline UVLET_ABI {
+
+bool Connect::attempt() noexcept {
+  if (!started_) {
+    started_ = true;
+    const Address::Raw raw = to_.raw();
+    if (::connect(fd(), raw.get(), raw.length) == 0) return true;
+    if (errno == EINPROGRESS || errno == EINTR) return false;
+    error_number = errno;
+    return true;
+  }
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
+  error_number = error;
+  return true;
+}
+
+}  // namespace uvlet::inline UVLET_ABI
