@@ -60,19 +60,19 @@ class Outcome : public OutcomeBase {
 
   T copy() const {
     if (error_) std::rethrow_exception(error_);
-    if constexpr (!std::is_void_v<T>) return *value_;
+    if constexpr (std::is_void_v<T>)
+      return;
+    else if constexpr (std::is_copy_constructible_v<stored_t<T>>)
+      return *value_;
+    else
+      throw std::logic_error("a move-only result can be taken by its only handle alone");
   }
 
   // Moves the value out where nobody else can ask for it again.
   T take(bool only_reader) {
-    if (error_) std::rethrow_exception(error_);
-    if constexpr (!std::is_void_v<T>) {
-      if (only_reader) return std::move(*value_);
-      if constexpr (std::is_copy_constructible_v<stored_t<T>>)
-        return *value_;
-      else
-        throw std::logic_error("a move-only result can be taken by its only handle alone");
-    }
+    if constexpr (!std::is_void_v<T>)
+      if (only_reader && !error_) return std::move(*value_);
+    return copy();
   }
 
  private:
