@@ -7,6 +7,7 @@
 #include <exception>
 #include <optional>
 #include <stdexcept>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -16,6 +17,19 @@ namespace uvlet::inline UVLET_ABI {
 // How a result is kept: void as std::monostate.
 template <class T>
 using stored_t = std::conditional_t<std::is_void_v<T>, std::monostate, std::remove_cvref_t<T>>;
+
+// Whether a T can really be copied: a vector of move-only items only claims that it can.
+template <class T>
+struct copyable : std::is_copy_constructible<T> {};
+template <class T>
+  requires requires { typename T::value_type; } && (!std::is_same_v<typename T::value_type, T>)
+struct copyable<T>
+    : std::bool_constant<std::is_copy_constructible_v<T> && copyable<typename T::value_type>::value> {
+};
+template <class... T>
+struct copyable<std::tuple<T...>> : std::bool_constant<(copyable<T>::value && ...)> {};
+template <class A, class B>
+struct copyable<std::pair<A, B>> : std::bool_constant<copyable<A>::value && copyable<B>::value> {};
 
 // Whether a result has come, and who wants to hear of it.
 class OutcomeBase {
@@ -62,7 +76,7 @@ class Outcome : public OutcomeBase {
     if (error_) std::rethrow_exception(error_);
     if constexpr (std::is_void_v<T>)
       return;
-    else if constexpr (std::is_copy_constructible_v<stored_t<T>>)
+    else if constexpr (copyable<stored_t<T>>::value)
       return *value_;
     else
       throw std::logic_error("a move-only result can be taken by its only handle alone");
