@@ -28,10 +28,7 @@ UVLET_INLINE T drive(aio::task<T>&& work) {
   for (;;) {
     while (root.step) std::exchange(root.step, nullptr).resume();
     if (frame.done()) break;
-    if (root.linked())
-      hub.park_ready(root);
-    else
-      hub.park(root);
+    hub.wait_turn(root);
     std::exchange(root.wake, nullptr).resume();
   }
   if (scope.forced()) [[unlikely]] {

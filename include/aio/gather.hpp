@@ -41,14 +41,15 @@ class UVLET_API GatherWait final : public uvlet::Operation<GatherWait> {
   bool cancelling_ = false;
 };
 
-// The result of a Future that nobody else reads.
+// The result of a Future that is done; moved out if nobody else can read it.
 template <class T>
 uvlet::stored_t<T> take_result(Future<T>& future) {
+  const auto& state = future.state();
   if constexpr (std::is_void_v<T>) {
-    future.result();
+    state->value.copy();
     return {};
   } else {
-    return future.state()->value.take(true);
+    return state->value.take(state->references == 1);
   }
 }
 
@@ -64,11 +65,13 @@ uvlet::Handle<FutureBase> base_of(const Future<T>& future) {
 // asyncio.gather; but it starts when it is awaited.
 template <awaitable... A>
 task<std::tuple<uvlet::stored_t<await_result_t<A>>...>> gather(A... work) {
-  auto futures = std::make_tuple(ensure_future(std::move(work))...);
-  std::vector<uvlet::Handle<detail::FutureBase>> bases;
-  std::apply([&](auto&... future) { (bases.push_back(detail::base_of(future)), ...); }, futures);
-  detail::GatherWait all(std::move(bases));
-  co_await std::move(all);
+  std::tuple<Future<await_result_t<A>>...> futures{ensure_future(std::move(work))...};
+  {
+    std::vector<uvlet::Handle<detail::FutureBase>> bases;
+    std::apply([&](auto&... future) { (bases.push_back(detail::base_of(future)), ...); }, futures);
+    detail::GatherWait all(std::move(bases));
+    co_await std::move(all);
+  }
   co_return std::apply(
       [](auto&... future) {
         return std::tuple<uvlet::stored_t<await_result_t<A>>...>(detail::take_result(future)...);
@@ -79,13 +82,15 @@ task<std::tuple<uvlet::stored_t<await_result_t<A>>...>> gather(A... work) {
 template <awaitable A>
 task<std::vector<uvlet::stored_t<await_result_t<A>>>> gather(std::vector<A> work) {
   std::vector<Future<await_result_t<A>>> futures;
-  std::vector<uvlet::Handle<detail::FutureBase>> bases;
-  for (A& one : work) {
-    futures.push_back(ensure_future(std::move(one)));
-    bases.push_back(detail::base_of(futures.back()));
+  {
+    std::vector<uvlet::Handle<detail::FutureBase>> bases;
+    for (A& one : work) {
+      futures.push_back(ensure_future(std::move(one)));
+      bases.push_back(detail::base_of(futures.back()));
+    }
+    detail::GatherWait all(std::move(bases));
+    co_await std::move(all);
   }
-  detail::GatherWait all(std::move(bases));
-  co_await std::move(all);
   std::vector<uvlet::stored_t<await_result_t<A>>> results;
   results.reserve(futures.size());
   for (auto& future : futures) results.push_back(detail::take_result(future));

@@ -31,7 +31,7 @@ task<await_result_t<A>> wait_for(A work, Duration limit) {
     } catch (...) {
       error = std::current_exception();
     }
-    if (auto forced = scope.take_forced()) error = std::move(forced);
+    if (auto forced = scope.take_forced_for_coroutine()) error = std::move(forced);
   }
   if (error) std::rethrow_exception(error);
   if constexpr (!std::is_void_v<T>) co_return std::move(*value);

@@ -158,6 +158,14 @@ class UVLET_API Hub {
     park(self);
   }
 
+  // One of the two: an operation may have made the Root ready as it was started.
+  UVLET_INLINE void wait_turn(Root& self) noexcept {
+    if (self.linked()) [[unlikely]]
+      park_ready(self);
+    else
+      park(self);
+  }
+
   // Goes to the back of the line. Cancel point.
   UVLET_INLINE void yield() {
     Root& self = *current_;

@@ -109,6 +109,12 @@ class Scope {
 
   // The interrupt that crosses this boundary; null if none does.
   std::exception_ptr take_forced() noexcept { return std::exchange(forced_, nullptr); }
+  // What a coroutine around this boundary sees of it: CancelledError if it crosses that one too.
+  std::exception_ptr take_forced_for_coroutine() noexcept {
+    if (forced_ && outer_ && outer_->serial_ > forced_level_)
+      return std::make_exception_ptr(CancelledError());
+    return take_forced();
+  }
   bool forced() const noexcept { return forced_ != nullptr; }
 
  private:

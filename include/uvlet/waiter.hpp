@@ -154,7 +154,7 @@ UVLET_INLINE decltype(auto) block(Op&& op) {
   if (!op.await_ready()) {
     Hub& hub = Hub::get();
     Root& self = *hub.running();
-    if (op.begin(hub, self, nullptr)) hub.park(self);
+    if (op.begin(hub, self, nullptr)) hub.wait_turn(self);
   }
   return op.await_resume();
 }

@@ -71,7 +71,10 @@ class LibuvWorld : public World {
     const Time milliseconds =
         left <= 0 ? 0 : (left + nanoseconds_per_millisecond - 1) / nanoseconds_per_millisecond;
     uv_update_time(&loop_);
-    uv_timer_start(&timer_, [](uv_timer_t*) {}, static_cast<std::uint64_t>(milliseconds), 0);
+    // uv_run fires timers before it polls: one that is due by then must keep it from blocking.
+    uv_timer_start(
+        &timer_, [](uv_timer_t* timer) { uv_stop(timer->loop); },
+        static_cast<std::uint64_t>(milliseconds), 0);
   }
 
   uv_loop_t loop_;
