@@ -32,7 +32,7 @@ class UVLET_API Recv final : public uvlet::Operation<Recv, uvlet::IoWait> {
 
  private:
   bool attempt() noexcept override;
-  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  bool nothing_there() const noexcept override { return max_ > 0 && descriptor_->drained; }
   std::size_t max_;
   std::string data_;
 };
@@ -47,7 +47,9 @@ class UVLET_API RecvInto final : public uvlet::Operation<RecvInto, uvlet::IoWait
 
  private:
   bool attempt() noexcept override;
-  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  bool nothing_there() const noexcept override {
+    return !buffer_.empty() && descriptor_->drained;
+  }
   std::span<char> buffer_;
   std::size_t received_ = 0;
 };

@@ -46,13 +46,9 @@ class LibuvWorld : public World {
   }
 
   void poll(Time until) noexcept override {
-    if (until == 0) {
-      uv_run(&loop_, UV_RUN_NOWAIT);
-      return;
-    }
-    if (until != never) arm(until);
-    uv_ref(reinterpret_cast<uv_handle_t*>(&async_));
-    uv_run(&loop_, UV_RUN_ONCE);
+    if (until != 0 && until != never) arm(until);
+    uv_ref(reinterpret_cast<uv_handle_t*>(&async_));  // a loop without one would not even look
+    uv_run(&loop_, until == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
     uv_unref(reinterpret_cast<uv_handle_t*>(&async_));
     uv_timer_stop(&timer_);
   }
