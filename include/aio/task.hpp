@@ -173,7 +173,7 @@ class TaskAwaiter {
   explicit TaskAwaiter(Frame<T> frame) noexcept : frame_(std::move(frame)) {}
   TaskAwaiter(TaskAwaiter&&) noexcept = default;
   ~TaskAwaiter() {
-    if (detached_) [[unlikely]] detached_->abandon();
+    if (detached_) [[unlikely]] detached_->abandon(frame_);
   }
 
   bool await_ready() const noexcept { return false; }
@@ -223,9 +223,10 @@ struct Detached final : uvlet::StacklessRoot {
 
   // The awaiting frame is destroyed before the task has ended: the frames go with their owner,
   // innermost first, and each wait withdraws itself. Code inside a green call is waited for.
-  void abandon() noexcept {
+  void abandon(Frame<T>& frame) noexcept {
     if (!sp && hub->running() != this) {
       unlink();
+      { const Frame<T> destroyed = std::move(frame); }
       delete this;
       return;
     }
