@@ -14,6 +14,25 @@ namespace green {
 
 using aio::await_result_t;
 
+#if defined(__cpp_lib_source_location)
+using CallSite = std::source_location;
+#else
+// For compilers without std::source_location (clang 14).
+struct CallSite {
+  static constexpr CallSite current(const char* file = __builtin_FILE(),
+                                    unsigned line = __builtin_LINE(),
+                                    const char* function = __builtin_FUNCTION()) noexcept {
+    return {file, line, function};
+  }
+  const char* file_name() const noexcept { return file; }
+  unsigned line() const noexcept { return line_number; }
+  const char* function_name() const noexcept { return function; }
+  const char* file;
+  unsigned line_number;
+  const char* function;
+};
+#endif
+
 namespace detail {
 
 // Runs a task on the stack of who calls, as part of who calls; parks only when it is suspended.
@@ -49,14 +68,12 @@ UVLET_INLINE T drive(aio::task<T>&& work) {
 // NoAwaitletContext where it would have to wait in a libuv callback.
 // Blocks the green thread. Cancel point.
 template <class T>
-UVLET_INLINE T awaitlet(aio::task<T>&& work,
-                        std::source_location = std::source_location::current()) {
+UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite = CallSite::current()) {
   ++uvlet::Hub::get().awaitlets;
   return detail::drive(std::move(work));
 }
 template <aio::awaitable A>
-await_result_t<A> awaitlet(A&& awaitable,
-                           std::source_location = std::source_location::current()) {
+await_result_t<A> awaitlet(A&& awaitable, CallSite = CallSite::current()) {
   ++uvlet::Hub::get().awaitlets;
   if constexpr (uvlet::operation<aio::detail::awaiter_t<A>>) {
     auto&& awaiter = aio::detail::get_awaiter(std::forward<A>(awaitable));

@@ -216,6 +216,43 @@ R call_for(F& function, A&&... arguments) {
   }
 }
 
+// A range kept for later, as std::views::all keeps it (which clang 14 cannot compile): what is an
+// rvalue or a view is owned, what is an lvalue is referred to.
+template <class Range>
+class Kept {
+ public:
+  explicit Kept(Range&& range) : range_(pass(range)) {}
+  auto begin() { return std::begin(get()); }
+  auto end() { return std::end(get()); }
+  using value_type = std::iter_value_t<decltype(std::begin(
+      std::declval<std::add_lvalue_reference_t<std::remove_reference_t<Range>>>()))>;
+
+ private:
+  using Bare = std::remove_reference_t<Range>;
+  static constexpr bool referred =
+      std::is_lvalue_reference_v<Range> && !std::ranges::enable_view<std::remove_cv_t<Bare>>;
+  static decltype(auto) pass(Bare& range) {
+    if constexpr (referred)
+      return &range;
+    else
+      return std::forward<Range>(range);
+  }
+  auto& get() {
+    if constexpr (referred)
+      return *range_;
+    else
+      return range_;
+  }
+
+  std::conditional_t<referred, Bare*, std::remove_cv_t<Bare>> range_;
+};
+template <class Range>
+Kept<Range> keep(Range&& range) {
+  return Kept<Range>(std::forward<Range>(range));
+}
+template <class Range>
+using item_t = typename Kept<Range>::value_type;
+
 struct MakeTuple {
   template <class... A>
   std::tuple<A...> operator()(A... arguments) const {
@@ -309,25 +346,24 @@ class UVLET_API GreenPool {
     if constexpr (std::is_null_pointer_v<F>) {
       return imap(detail::MakeTuple(), std::forward<Ranges>(ranges)...);
     } else {
-      using R = uvlet::stored_t<
-          std::invoke_result_t<F&, std::ranges::range_value_t<Ranges>...>>;
-      auto views = std::make_tuple(std::views::all(std::forward<Ranges>(ranges))...);
-      return map<R>(std::move(f), [views = std::move(views)](auto&& each) mutable {
-        std::apply([&](auto&... view) { zip(each, view...); }, views);
+      using R = uvlet::stored_t<std::invoke_result_t<F&, detail::item_t<Ranges>...>>;
+      std::tuple<detail::Kept<Ranges>...> kept(detail::keep(std::forward<Ranges>(ranges))...);
+      return map<R>(std::move(f), [kept = std::move(kept)](auto&& each) mutable {
+        std::apply([&](auto&... range) { zip(each, range...); }, kept);
       });
     }
   }
   // f over the tuples of one range, unpacked.
   template <class F, class RangeOfTuples>
   auto starmap(F f, RangeOfTuples&& range) {
-    using Tuple = std::ranges::range_value_t<RangeOfTuples>;
+    using Tuple = detail::item_t<RangeOfTuples>;
     using R = uvlet::stored_t<decltype(std::apply(f, std::declval<Tuple>()))>;
     auto unpacked = [f = std::move(f)](Tuple arguments) mutable -> decltype(auto) {
       return std::apply(f, std::move(arguments));
     };
     return map<R>(std::move(unpacked),
-                  [view = std::views::all(std::forward<RangeOfTuples>(range))](
-                      auto&& each) mutable { zip(each, view); });
+                  [kept = detail::keep(std::forward<RangeOfTuples>(range))](
+                      auto&& each) mutable { zip(each, kept); });
   }
 
  private:
@@ -342,15 +378,15 @@ class UVLET_API GreenPool {
         core_, std::move(call), spawned_at, reported);
   }
 
-  template <class Each, class... Views>
-  static void zip(Each& each, Views&... views) {
-    auto at = std::make_tuple(std::ranges::begin(views)...);
-    const auto ends = std::make_tuple(std::ranges::end(views)...);
+  template <class Each, class... Kept>
+  static void zip(Each& each, Kept&... ranges) {
+    auto at = std::make_tuple(ranges.begin()...);
+    auto ends = std::make_tuple(ranges.end()...);
     auto ended = [&]<std::size_t... i>(std::index_sequence<i...>) {
       return ((std::get<i>(at) == std::get<i>(ends)) || ...);
     };
-    while (!ended(std::index_sequence_for<Views...>())) {
-      std::apply([&](auto&... place) { each(std::ranges::range_value_t<Views>(*place)...); }, at);
+    while (!ended(std::index_sequence_for<Kept...>())) {
+      std::apply([&](auto&... place) { each(typename Kept::value_type(*place)...); }, at);
       std::apply([](auto&... place) { (++place, ...); }, at);
     }
   }

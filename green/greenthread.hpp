@@ -267,21 +267,22 @@ class GreenThread : public Greenlet {
   template <class F, class... A>
   LinkId link(F f, A... a) {
     detail::State<T>& shared = *state();
-    auto call = [f = std::move(f), a = std::tuple<A...>(std::move(a)...)](
-                    GreenThread<T> thread) mutable {
+    auto bound = [f = std::move(f), a = std::tuple<A...>(std::move(a)...)](
+                     GreenThread<T> thread) mutable {
       std::apply([&](A&... argument) { std::invoke(f, std::move(thread), argument...); }, a);
     };
     const LinkId id{++shared.last_link};
     if (shared.finished) {
-      call(*this);
+      bound(*this);
       return id;
     }
+    using Bound = decltype(bound);
     struct Node final : detail::State<T>::LinkCall {
-      explicit Node(decltype(call) function) : run(std::move(function)) {}
+      explicit Node(Bound function) : run(std::move(function)) {}
       void call(GreenThread<T> thread) override { run(std::move(thread)); }
-      decltype(call) run;
+      Bound run;
     };
-    shared.links.push_back(std::make_unique<Node>(std::move(call)));
+    shared.links.push_back(std::make_unique<Node>(std::move(bound)));
     shared.links.back()->id = id;
     return id;
   }

@@ -82,8 +82,8 @@ class PromiseBase : public uvlet::NativePromise {
     bool await_ready() const noexcept { return false; }
     template <class P>
     void await_suspend(std::coroutine_handle<P> finished) const noexcept {
-      if (auto continuation = finished.promise().continuation)
-        uvlet::Hub::existing()->running()->step = continuation;
+      if (const std::coroutine_handle<> next = finished.promise().continuation)
+        uvlet::Hub::existing()->running()->step = next;
     }
     void await_resume() const noexcept {}
   };
@@ -197,7 +197,7 @@ template <class T>
 struct Detached final : uvlet::StacklessRoot {
   Detached(uvlet::Hub& owner, typename Frame<T>::Coroutine coroutine,
            std::coroutine_handle<> awaiting, Detached** holder_place) noexcept
-      : StacklessRoot(owner, Kind::foreign), body(coroutine), done(awaiting), holder(holder_place) {
+      : StacklessRoot(owner, Kind::task), body(coroutine), done(awaiting), holder(holder_place) {
     wake = coroutine;
     owner.make_ready(*this);
   }

@@ -29,4 +29,4 @@
 
 #define UVLET_API __attribute__((visibility("default")))
 #define UVLET_INLINE [[gnu::always_inline]] inline
-#define UVLET_COLD [[gnu::cold, gnu::noinline]]
+#define UVLET_COLD __attribute__((cold, noinline))

@@ -6,6 +6,36 @@
 #include <memory>
 #include <sstream>
 
+namespace {
+
+// An input range of f(0), f(1), ... below `count`.
+template <class F>
+struct Computed {
+  struct iterator {
+    using value_type = int;
+    using difference_type = std::ptrdiff_t;
+    F* function;
+    int at;
+    int operator*() const { return (*function)(at); }
+    iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    iterator operator++(int) { return {function, at++}; }
+    bool operator==(const iterator& other) const { return at == other.at; }
+  };
+  iterator begin() { return {&function, 0}; }
+  iterator end() { return {&function, count}; }
+  F function;
+  int count;
+};
+template <class F>
+Computed<F> computed(int count, F function) {
+  return {std::move(function), count};
+}
+
+}  // namespace
+
 using green::GreenPile;
 using green::GreenPool;
 
@@ -154,10 +184,10 @@ TEST_CASE("an exception of one item is thrown by next, and the map goes on") {
 
 TEST_CASE("a range that throws ends the map with its exception") {
   GreenPool pool(2);
-  auto throws = std::views::iota(0, 5) | std::views::transform([](int i) {
-                  if (i == 2) throw std::out_of_range("range");
-                  return i;
-                });
+  auto throws = computed(5, [](int i) {
+    if (i == 2) throw std::out_of_range("range");
+    return i;
+  });
   auto map = pool.imap([](int i) { return i; }, throws);
   CHECK(map.next() == 0);
   CHECK(map.next() == 1);
@@ -168,10 +198,10 @@ TEST_CASE("a range that throws ends the map with its exception") {
 TEST_CASE("imap reads ahead by about its size, and nothing before the first switch") {
   GreenPool pool(2);
   int read = 0;
-  auto counted = std::views::iota(0, 1000) | std::views::transform([&](int i) {
-                   ++read;
-                   return i;
-                 });
+  auto counted = computed(1000, [&](int i) {
+    ++read;
+    return i;
+  });
   auto map = pool.imap([](int i) { return i; }, counted);
   CHECK(read == 0);
   for (int i = 0; i < 20; ++i) green::sleep(0);
@@ -189,7 +219,7 @@ TEST_CASE("a map that is destroyed early kills its workers and stops reading") {
           green::sleep(100);
           return ++read + i;
         },
-        std::views::iota(0, 1000));
+        computed(1000, [](int i) { return i; }));
     green::sleep(0.01);
     CHECK(alive == 2);
   }
