@@ -51,7 +51,7 @@ std::string receive_all(Socket& socket) {
 
 TEST_CASE("what one side sends the other receives, until the end of the stream") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   CHECK(a.send("hello") == 5);
   CHECK(b.recv(3) == "hel");
   CHECK(b.recv(100) == "lo");
@@ -67,7 +67,7 @@ TEST_CASE("what one side sends the other receives, until the end of the stream")
 
 TEST_CASE("addresses of both ends, and options") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   CHECK(a.getpeername() == b.getsockname());
   CHECK(a.getsockname() == b.getpeername());
   CHECK(a.getsockname().host() == "127.0.0.1");
@@ -79,7 +79,7 @@ TEST_CASE("addresses of both ends, and options") {
 
 TEST_CASE("10 MB go through, both directions at once") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   std::string big(10 * 1024 * 1024, 'x');
   for (std::size_t i = 0; i < big.size(); i += 997) big[i] = static_cast<char>('a' + i % 26);
   auto send = [&](Socket& socket) {
@@ -97,7 +97,7 @@ TEST_CASE("10 MB go through, both directions at once") {
 
 TEST_CASE("a timeout is ETIMEDOUT, zero is EAGAIN, and the socket stays usable") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   a.settimeout(0.005);
   CHECK(errno_of([&] { a.recv(1); }) == ETIMEDOUT);
   a.settimeout(0);
@@ -115,7 +115,7 @@ TEST_CASE("a timeout is ETIMEDOUT, zero is EAGAIN, and the socket stays usable")
 
 TEST_CASE("close wakes who is blocked in it with EBADF, at once") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   auto reader = green::spawn([&] { return errno_of([&] { a.recv(1); }); });
   auto writer = green::spawn([&] {
     return errno_of([&] { a.sendall(std::string(100 * 1024 * 1024, 'x')); });
@@ -135,7 +135,7 @@ TEST_CASE("close wakes who is blocked in it with EBADF, at once") {
 
 TEST_CASE("a moved-from and a detached socket give EBADF") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   Socket moved = std::move(a);
   CHECK(a.fileno() == -1);
   CHECK(errno_of([&] { a.send("x"); }) == EBADF);
@@ -154,7 +154,7 @@ TEST_CASE("a moved-from and a detached socket give EBADF") {
 
 TEST_CASE("a second simultaneous reader is a logic error, and the first goes on") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   auto first = green::spawn([&] { return a.recv(1); });
   green::sleep(0.001);
   CHECK_THROWS_AS(a.recv(1), std::logic_error);
@@ -164,7 +164,7 @@ TEST_CASE("a second simultaneous reader is a logic error, and the first goes on"
 
 TEST_CASE("a reset is ECONNRESET, a broken pipe EPIPE, and no signal kills") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   linger now{1, 0};
   ::setsockopt(b.fileno(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
   b.close();
@@ -281,7 +281,7 @@ TEST_CASE("at the limit serve stops accepting") {
 
 TEST_CASE("who is killed in recv or accept loses nothing") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   auto killed = green::spawn([&] { a.recv(10); });
   green::sleep(0.001);
   killed.kill();
@@ -301,7 +301,7 @@ TEST_CASE("who is killed in recv or accept loses nothing") {
 
 TEST_CASE("data that came before the kill is still received: the kill waits") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   std::string got;
   auto reader = green::spawn([&] {
     got = a.recv(10);
@@ -319,7 +319,7 @@ TEST_CASE("data that came before the kill is still received: the kill waits") {
 TEST_CASE("a number that is used again gets no event of the old socket") {
   for (int i = 0; i < 200; ++i) {
     auto both = connected();
-    Socket &a = both.first, &b = both.second;
+    [[maybe_unused]] Socket &a = both.first, &b = both.second;
     auto reader = green::spawn([&] { return errno_of([&] { a.recv(10); }); });
     green::sleep(0);
     b.sendall("old");
@@ -334,7 +334,7 @@ TEST_CASE("a number that is used again gets no event of the old socket") {
 
 TEST_CASE("coroutines use the same sockets") {
   auto both = connected();
-  Socket &a = both.first, &b = both.second;
+  [[maybe_unused]] Socket &a = both.first, &b = both.second;
   auto echo = [](Socket& socket) -> aio::task<void> {
     const std::string data = co_await socket.recv_async(100);
     co_await socket.sendall_async("echo " + data);

@@ -1,0 +1,74 @@
+"""usage: death_test.py PROGRAMS SANITIZED
+
+Runs each program of programs.cpp as a child process and checks what it says and how it ends.
+SANITIZED is "yes" where a sanitizer takes the signals, or counts the memory, itself.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+
+SEGV = -signal.SIGSEGV
+ABORT = -signal.SIGABRT
+
+# name, how it ends, patterns that its output matches, whether it makes sense under a sanitizer
+CASES = [
+    ("overflow_by_recursion", SEGV,
+     [r"stack overflow in green thread \d+ 'deep'", r"stack of 256 KiB is full"], False),
+    ("overflow_by_one_big_frame", SEGV,
+     [r"stack overflow in green thread \d+ 'big'", r"spawned at "], False),
+    ("deadlock_of_main", 0,
+     [r"deadlock: ", r"the main green thread.*waiting on an event", r"usable: 7"], True),
+    ("deadlock_by_self_join", 0,
+     [r"green thread \d+ 'selfish', waiting on the end of a green thread, spawned at",
+      r"usable: 7"], True),
+    ("deadlock_of_a_task", 0, [r"task \d+.*waiting on a Future", r"usable: 7"], True),
+    ("no_deadlock_while_others_may_post", 0, [r"^5$"], True),
+    ("no_deadlock_while_the_pool_works", 0, [r"^done$"], True),
+    ("blocking_in_a_libuv_callback", 0, [r"sleep: .*libuv callback", r"awaitlet: refused"], True),
+    ("exception_out_of_a_libuv_callback", ABORT, [r"terminate called"], True),
+    ("hundred_thousand_parked", 0, [r"bytes each: \d+", r"all ended"], False),
+    ("too_many_for_mprotect", 0,
+     [r"errno 12: .*vm\.max_map_count", r"more than 10000: 1", r"usable: 7"], False),
+    ("thread_end_unwinds", 0, [r"alive: 1001", r"left: 0"], True),
+    ("exit_in_a_green_thread", 3, [], True),
+    ("exception_out_of_noexcept", ABORT, [r"terminate called"], True),
+    ("uncaught_is_reported", 0,
+     [r"green thread \d+ 'thrower'.*ended with std::runtime_error: seen on stderr"], True),
+]
+BYTES_EACH_MAX = 5 * 1024  # resident and page tables, a parked green thread, with madvise guards
+
+
+def problems(programs, name, ending, patterns):
+    run = subprocess.run([programs, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+    found = []
+    if run.returncode != ending:
+        found.append(f"ended with {run.returncode}, not {ending}")
+    found += [f"no match for {pattern!r}" for pattern in patterns
+              if not re.search(pattern, run.stdout, re.MULTILINE)]
+    each = re.search(r"bytes each: (\d+)", run.stdout)
+    if each and "guard: madvise" in run.stdout and int(each.group(1)) > BYTES_EACH_MAX:
+        found.append(f"{each.group(1)} bytes each, the limit is {BYTES_EACH_MAX}")
+    return [*found, "its output:", run.stdout] if found else []
+
+
+def main():
+    programs, sanitized = sys.argv[1], sys.argv[2] == "yes"
+    passed = failed = skipped = 0
+    for name, ending, patterns, under_sanitizer in CASES:
+        if sanitized and not under_sanitizer:
+            skipped += 1
+            continue
+        found = problems(programs, name, ending, patterns)
+        failed += bool(found)
+        passed += not found
+        print(f"{name}: {'FAILED' if found else 'passed'}", *found, sep="\n  " if found else "")
+    # The summary line that the other suites end with, so that their cases are counted alike.
+    print(f"[doctest] test cases: {passed + failed} | {passed} passed | {failed} failed | "
+          f"{skipped} skipped")
+    return 1 if failed else 0
+
+
+sys.exit(main())

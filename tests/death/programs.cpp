@@ -1,0 +1,249 @@
+// usage: programs NAME
+//
+// Programs that end badly, or nearly. death_test.py runs each as a child process and looks at what
+// it says and how it ends.
+
+#include <aio/aio.hpp>
+#include <green/green.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <string>
+#include <thread>
+#include <uv.h>
+
+namespace {
+
+volatile bool go_on = true;
+
+[[gnu::noinline]] int recurse(int depth) {
+  volatile char frame[256];
+  frame[0] = static_cast<char>(depth);
+  return go_on ? recurse(depth + 1) + frame[0] : depth;
+}
+
+void fail() { throw std::runtime_error("from noexcept"); }
+
+[[gnu::noinline]] int one_big_frame() {
+  volatile char frame[1024 * 1024];
+  frame[0] = 1;  // its low end, far beyond the guard
+  return frame[0];
+}
+
+void overflow_by_recursion() {
+  auto thread = green::spawn([] { return recurse(0); });
+  thread.set_name("deep");
+  thread.wait();
+}
+
+void overflow_by_one_big_frame() {
+  auto thread = green::spawn([] { return one_big_frame(); });
+  thread.set_name("big");
+  thread.wait();
+}
+
+void print_deadlock(void (*wait)()) {
+  try {
+    wait();
+  } catch (const uvlet::Deadlock& deadlock) {
+    std::printf("%s", deadlock.what());
+  }
+  std::printf("usable: %d\n", green::spawn([] { return 7; }).wait());
+}
+
+void deadlock_of_main() {
+  print_deadlock([] { green::Event<>().wait(); });
+}
+
+void deadlock_by_self_join() {
+  print_deadlock([] {
+    green::GreenThread<void> self;
+    self = green::spawn([&] { self.wait(); });
+    self.set_name("selfish");
+    self.wait();
+  });
+}
+
+void deadlock_of_a_task() {
+  print_deadlock([] {
+    auto never = aio::Future<int>::create();
+    auto waits = [](aio::Future<int> f) -> aio::task<int> { co_return co_await f; };
+    aio::run(waits(never));
+  });
+}
+
+// Work on another thread will end the wait: no deadlock.
+void no_deadlock_while_others_may_post() {
+  uvlet::Hub& hub = uvlet::Hub::current();
+  green::Event<int> event;
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    hub.post([&] { event.send(5); });
+  });
+  std::printf("%d\n", event.wait());
+  other.join();
+}
+
+void no_deadlock_while_the_pool_works() {
+  auto start = [](uv_loop_t* loop, uv_work_t* work, auto callback) {
+    return uv_queue_work(
+        loop, work, [](uv_work_t*) { std::this_thread::sleep_for(std::chrono::milliseconds(50)); },
+        callback);
+  };
+  green::awaitlet(aio::uv_request<uv_work_t>(start));
+  std::printf("done\n");
+}
+
+void blocking_in_a_libuv_callback() {
+  static green::Event<> done;
+  uv_timer_t timer;
+  uv_timer_init(uvlet::Hub::current().loop(), &timer);
+  auto callback = [](uv_timer_t* handle) {
+    green::sleep(0);  // needs no wait
+    auto victim = green::spawn([] {});
+    victim.kill();  // only schedules
+    try {
+      green::sleep(1);
+    } catch (const green::NoAwaitletContext& error) {
+      std::printf("sleep: %s\n", error.what());
+    }
+    try {
+      green::awaitlet([]() -> aio::task<void> { co_await aio::sleep(1); }());
+    } catch (const green::NoAwaitletContext&) {
+      std::printf("awaitlet: refused\n");
+    }
+    uv_close(reinterpret_cast<uv_handle_t*>(handle), nullptr);
+    done.send();
+  };
+  uv_timer_start(&timer, callback, 1, 0);
+  done.wait();
+  green::sleep(0.001);
+}
+
+void exception_out_of_a_libuv_callback() {
+  uv_timer_t timer;
+  uv_timer_init(uvlet::Hub::current().loop(), &timer);
+  uv_timer_start(&timer, [](uv_timer_t*) { throw std::runtime_error("out"); }, 1, 0);
+  green::sleep(1);
+}
+
+std::size_t status_kib(const char* key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind(key, 0) == 0) return std::stoul(line.substr(std::strlen(key) + 1));
+  return 0;
+}
+
+void hundred_thousand_parked() {
+  constexpr int count = 100'000;
+  green::sleep(0);
+  const std::size_t before = status_kib("VmRSS") + status_kib("VmPTE");
+  green::Event<> go;
+  green::GreenPool pool(count);
+  for (int i = 0; i < count; ++i) pool.spawn_n([&] { go.wait(); });
+  green::sleep(0);
+  const std::size_t after = status_kib("VmRSS") + status_kib("VmPTE");
+  const bool small_guards = uvlet::Hub::current().stats().guard == uvlet::Guard::madvise;
+  std::printf("guard: %s\n", small_guards ? "madvise" : "mprotect");
+  std::printf("bytes each: %zu\n", (after - before) * 1024 / count);
+  go.send();
+  pool.waitall();
+  std::printf("all ended\n");
+}
+
+void too_many_for_mprotect() {
+  uvlet::HubOptions options;
+  options.guard = uvlet::Guard::mprotect;
+  options.stack_size = 64 * 1024;
+  uvlet::Hub::configure(options);
+  green::Event<> go;
+  int spawned = 0;
+  try {
+    for (;; ++spawned) green::spawn_n([&] { go.wait(); });
+  } catch (const std::system_error& error) {
+    std::printf("errno %d: %s\n", error.code().value(), error.what());
+  }
+  std::printf("more than 10000: %d\n", spawned > 10'000);
+  green::sleep(0);
+  go.send();
+  green::sleep(0);
+  std::printf("usable: %d\n", green::spawn([] { return 7; }).wait());
+}
+
+struct Counted {
+  static inline int alive = 0;
+  Counted() { ++alive; }
+  ~Counted() {
+    green::sleep(0.001);  // may still wait
+    --alive;
+  }
+};
+
+void thread_end_unwinds() {
+  std::thread([] {
+    for (int i = 0; i < 1000; ++i)
+      green::spawn_n([] {
+        const Counted counted;
+        try {
+          green::sleep(1000);
+        } catch (const green::GreenletExit&) {
+          green::sleep(1000);  // killed again
+        }
+      });
+    aio::create_task([]() -> aio::task<void> {
+      const Counted counted;
+      co_await aio::sleep(1000);
+    }());
+    green::sleep(0.01);
+    std::printf("alive: %d\n", Counted::alive);
+  }).join();
+  std::printf("left: %d\n", Counted::alive);
+}
+
+void exit_in_a_green_thread() {
+  auto parked = green::spawn([] { green::sleep(1000); });
+  green::spawn([] { std::exit(3); }).wait();
+}
+
+void exception_out_of_noexcept() {
+  green::spawn([]() noexcept { fail(); }).wait();
+}
+
+void uncaught_is_reported() {
+  auto thread = green::spawn([] { throw std::runtime_error("seen on stderr"); });
+  thread.set_name("thrower");
+  green::sleep(0);
+}
+
+const std::map<std::string, void (*)()> programs = {
+    {"overflow_by_recursion", overflow_by_recursion},
+    {"overflow_by_one_big_frame", overflow_by_one_big_frame},
+    {"deadlock_of_main", deadlock_of_main},
+    {"deadlock_by_self_join", deadlock_by_self_join},
+    {"deadlock_of_a_task", deadlock_of_a_task},
+    {"no_deadlock_while_others_may_post", no_deadlock_while_others_may_post},
+    {"no_deadlock_while_the_pool_works", no_deadlock_while_the_pool_works},
+    {"blocking_in_a_libuv_callback", blocking_in_a_libuv_callback},
+    {"exception_out_of_a_libuv_callback", exception_out_of_a_libuv_callback},
+    {"hundred_thousand_parked", hundred_thousand_parked},
+    {"too_many_for_mprotect", too_many_for_mprotect},
+    {"thread_end_unwinds", thread_end_unwinds},
+    {"exit_in_a_green_thread", exit_in_a_green_thread},
+    {"exception_out_of_noexcept", exception_out_of_noexcept},
+    {"uncaught_is_reported", uncaught_is_reported},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto found = argc == 2 ? programs.find(argv[1]) : programs.end();
+  if (found == programs.end()) {
+    std::fprintf(stderr, "usage: programs NAME\n");
+    return 2;
+  }
+  found->second();
+  return 0;
+}
