@@ -74,13 +74,18 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   // Wakes who waits; never switches. Throws logic_error if it was sent and not reset.
-  template <class... V>
-    requires(std::is_void_v<T> ? sizeof...(V) == 0
-                               : sizeof...(V) == 1 &&
-                                     (std::is_constructible_v<uvlet::stored_t<T>, V&&> && ...))
-  void send(V&&... value) {
+  void send(uvlet::stored_t<T> value)
+    requires(!std::is_void_v<T>)
+  {
     require_fresh();
-    outcome_->set_value(std::forward<V>(value)...);
+    outcome_->set_value(std::move(value));
+    outcome_->notify_listeners();
+  }
+  void send()
+    requires std::is_void_v<T>
+  {
+    require_fresh();
+    outcome_->set_value();
     outcome_->notify_listeners();
   }
   template <class E>

@@ -108,13 +108,18 @@ class Future {
   }
 
   // Wakes who waits; never switches. Throws InvalidStateError if it is done.
-  template <class... V>
-    requires(std::is_void_v<T> ? sizeof...(V) == 0
-                               : sizeof...(V) == 1 &&
-                                     (std::is_constructible_v<uvlet::stored_t<T>, V&&> && ...))
-  void set_result(V&&... value) {
+  void set_result(uvlet::stored_t<T> value)
+    requires(!std::is_void_v<T>)
+  {
     require(!done());
-    state_->value.set_value(std::forward<V>(value)...);
+    state_->value.set_value(std::move(value));
+    state_->complete();
+  }
+  void set_result()
+    requires std::is_void_v<T>
+  {
+    require(!done());
+    state_->value.set_value();
     state_->complete();
   }
   void set_exception(std::exception_ptr error) {
