@@ -25,7 +25,7 @@ class UVLET_API Timeout final : Timer {
       : Timeout(after, as_exception_ptr(std::move(exception)), 0) {}
   ~Timeout();
 
-  bool pending() const noexcept { return started_; }
+  bool pending() const noexcept { return Timer::pending() || interrupt_.linked(); }
   void cancel() noexcept;
   // Starts it anew, for who calls. Throws logic_error while pending.
   void start();
@@ -42,7 +42,6 @@ class UVLET_API Timeout final : Timer {
   std::uint64_t number_;
   Handle<Identity> owner_;  // the Root it interrupts may end before it
   Interrupt interrupt_;     // linked from its expiry to its delivery
-  bool started_ = false;
 };
 
 // A scope in which kill, cancel and Timeouts wait until it ends; they are thrown at the first wait

@@ -15,7 +15,7 @@ Timeout::Timeout(std::optional<Duration> after, std::exception_ptr error, int)
 Timeout::~Timeout() { cancel(); }
 
 void Timeout::start() {
-  if (started_)
+  if (pending())
     throw std::logic_error("a Timeout that is pending was started; cancel it first");
   if (!after_) return;
   Hub& hub = Hub::get();
@@ -29,11 +29,9 @@ void Timeout::start() {
     hub.timers.start(*this, deadline_after(hub.now(), *after_));
   else
     root.interrupt(interrupt_);
-  started_ = true;
 }
 
 void Timeout::cancel() noexcept {
-  started_ = false;
   cancel_timer();
   if (!interrupt_.linked()) return;
   interrupt_.unlink();
@@ -41,7 +39,6 @@ void Timeout::cancel() noexcept {
 }
 
 void Timeout::expire() noexcept {
-  started_ = false;
   if (owner_->root && !owner_->finished) owner_->root->interrupt(interrupt_);
 }
 

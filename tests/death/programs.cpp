@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 #include <uv.h>
+#include <vector>
 
 namespace {
 
@@ -154,6 +155,42 @@ void hundred_thousand_parked() {
   std::printf("all ended\n");
 }
 
+// Guards that split no mapping: more green threads than vm.max_map_count has mappings.
+void more_than_max_map_count_with_madvise() {
+  uvlet::HubOptions options;
+  options.guard = uvlet::Guard::madvise;
+  options.stack_size = 64 * 1024;
+  try {
+    uvlet::Hub::configure(options);
+  } catch (const std::invalid_argument& error) {
+    std::printf("no such guard: %s\n", error.what());
+    return;
+  }
+  green::Event<> go;
+  std::vector<green::Greenlet> threads;
+  for (int i = 0; i < 70'000; ++i) threads.push_back(green::spawn_n([&] { go.wait(); }));
+  green::sleep(0);
+  std::printf("madvise, parked: %zu\n", uvlet::Hub::current().stats().green_threads);
+  go.send();
+  while (!threads.back().dead()) green::sleep(0);
+  std::printf("usable: %d\n", green::spawn([] { return 7; }).wait());
+}
+
+void overflow_with(uvlet::Guard guard) {
+  uvlet::HubOptions options;
+  options.guard = guard;
+  options.stack_size = 64 * 1024;
+  uvlet::Hub::configure(options);
+  overflow_by_recursion();
+}
+void overflow_with_mprotect() { overflow_with(uvlet::Guard::mprotect); }
+
+// On the hub of a second OS thread, below a first one that is in use.
+void overflow_on_another_thread() {
+  green::sleep(0);
+  std::thread(overflow_by_recursion).join();
+}
+
 void too_many_for_mprotect() {
   uvlet::HubOptions options;
   options.guard = uvlet::Guard::mprotect;
@@ -230,6 +267,9 @@ const std::map<std::string, void (*)()> programs = {
     {"exception_out_of_a_libuv_callback", exception_out_of_a_libuv_callback},
     {"hundred_thousand_parked", hundred_thousand_parked},
     {"too_many_for_mprotect", too_many_for_mprotect},
+    {"more_than_max_map_count_with_madvise", more_than_max_map_count_with_madvise},
+    {"overflow_with_mprotect", overflow_with_mprotect},
+    {"overflow_on_another_thread", overflow_on_another_thread},
     {"thread_end_unwinds", thread_end_unwinds},
     {"exit_in_a_green_thread", exit_in_a_green_thread},
     {"exception_out_of_noexcept", exception_out_of_noexcept},

@@ -3,7 +3,10 @@
 #include <green/event.hpp>
 #include <green/greenpool.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
+#include <ranges>
 #include <sstream>
 
 namespace {
@@ -284,4 +287,524 @@ TEST_CASE("a coroutine spawns into a full pool, waits for all, and reads a map")
     co_return first.wait() + co_await second.wait_async() + *item;
   };
   CHECK(green::awaitlet(body()) == 7);
+}
+
+// --- counts and places
+
+TEST_CASE("the counts follow spawns, ends, growth and shrinking") {
+  GreenPool pool(4);
+  green::Event<> go;
+  CHECK(pool.size() == 4);
+  CHECK(pool.running() == 0);
+  CHECK(pool.free() == 4);
+  CHECK(pool.waiting() == 0);
+  for (int i = 0; i < 4; ++i) pool.spawn_n([&] { go.wait(); });
+  CHECK(pool.running() == 4);  // not yet started ones included
+  pool.resize(2);
+  CHECK(pool.size() == 2);
+  CHECK(pool.free() == -2);
+  CHECK(pool.running() == 4);
+  bool spawned = false;
+  auto spawner = green::spawn([&] {
+    pool.spawn_n([] {});
+    spawned = true;
+  });
+  green::sleep(0);
+  CHECK(pool.waiting() == 1);
+  pool.resize(4);  // still full
+  green::sleep(0);
+  CHECK_FALSE(spawned);
+  pool.resize(5);
+  spawner.wait();
+  CHECK(spawned);
+  CHECK(pool.waiting() == 0);
+  go.send();
+  pool.waitall();
+  CHECK(pool.running() == 0);
+  CHECK(pool.free() == 5);
+}
+
+TEST_CASE("blocked spawners get places in the order in which they came") {
+  GreenPool pool(1);
+  test::Log log;
+  green::Event<> go;
+  pool.spawn_n([&] { go.wait(); });
+  std::vector<green::GreenThread<void>> spawners;
+  for (int i = 0; i < 4; ++i)
+    spawners.push_back(green::spawn([&, i] {
+      pool.spawn_n([&, i] { log(std::to_string(i)); });
+    }));
+  green::sleep(0);
+  CHECK(pool.waiting() == 4);
+  go.send();
+  for (auto& spawner : spawners) spawner.wait();
+  pool.waitall();
+  CHECK(log.text() == "0 1 2 3");
+}
+
+TEST_CASE("one that comes later does not overtake a spawner that was granted a place") {
+  GreenPool pool(1);
+  test::Log log;
+  green::Event<> go;
+  pool.spawn_n([&] { go.wait(); });
+  auto first = green::spawn([&] { pool.spawn_n([&] { log("first"); }); });
+  green::sleep(0);
+  auto late = green::spawn([&] { pool.spawn_n([&] { log("late"); }); });
+  go.send();
+  first.wait();
+  late.wait();
+  pool.waitall();
+  CHECK(log.text() == "first late");
+}
+
+TEST_CASE("an error or a kill of a worker gives its place back") {
+  const test::Quiet quiet;
+  GreenPool pool(1);
+  auto thrown = pool.spawn([] { throw std::runtime_error("x"); });
+  auto killed = pool.spawn([] { green::sleep(test::watchdog); });  // after the end of `thrown`
+  green::sleep(0);
+  killed.kill();
+  CHECK(pool.free() == 1);
+  pool.spawn_n([] { throw 5; });
+  pool.waitall();  // rethrows nothing
+  CHECK(pool.free() == 1);
+  CHECK_THROWS_AS(thrown.wait(), std::runtime_error);
+  CHECK_THROWS_AS(killed.wait(), green::GreenletExit);
+}
+
+TEST_CASE("a killed worker with a waiting spawner hands its place over") {
+  GreenPool pool(1);
+  auto worker = pool.spawn([] { green::sleep(test::watchdog); });
+  auto spawner = green::spawn([&] { return pool.spawn([] { return 2; }).wait(); });
+  green::sleep(0);
+  worker.kill();
+  CHECK(spawner.wait() == 2);
+}
+
+TEST_CASE("a spawner killed in the same turn as its place was granted passes it on") {
+  GreenPool pool(1);
+  green::Event<> go;
+  auto worker = pool.spawn([&] { go.wait(); });
+  auto first = green::spawn([&] { pool.spawn_n([] { FAIL("its spawner was killed"); }); });
+  auto second = green::spawn([&] { return pool.spawn([] { return 3; }).wait(); });
+  green::sleep(0);
+  worker.link([&](green::GreenThread<void>) {});
+  go.send();
+  worker.wait();
+  first.kill();
+  CHECK(second.wait() == 3);
+  pool.waitall();
+  CHECK(pool.free() == 1);
+}
+
+TEST_CASE("waitall is woken although a spawner waited when all workers ended") {
+  GreenPool pool(2);
+  int done = 0;
+  auto spawner = green::spawn([&] {
+    for (int i = 0; i < 10; ++i) pool.spawn_n([&] { ++done; });
+  });
+  green::sleep(0);
+  pool.waitall();
+  spawner.wait();
+  pool.waitall();
+  CHECK(done == 10);
+}
+
+TEST_CASE("any number may wait for all") {
+  GreenPool pool(3);
+  int done = 0, saw = 0;
+  for (int i = 0; i < 6; ++i)
+    pool.spawn_n([&] {
+      green::sleep(0.001);
+      ++done;
+    });
+  std::vector<green::GreenThread<void>> waiters;
+  for (int i = 0; i < 3; ++i)
+    waiters.push_back(green::spawn([&] {
+      pool.waitall();
+      saw += done;
+    }));
+  for (auto& waiter : waiters) waiter.wait();
+  CHECK(saw == 18);
+  CHECK_THROWS_AS(green::with_timeout(0.002,
+                                      [&] {
+                                        pool.spawn_n([] { green::sleep(0.02); });
+                                        pool.waitall();
+                                      }),
+                  green::TimeoutExpired);
+  pool.waitall();
+  CHECK(pool.running() == 0);
+}
+
+TEST_CASE("a pool of no places blocks every spawn, from one of another pool too") {
+  GreenPool none(0);
+  CHECK(none.size() == 0);
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { none.spawn([] {}); }), green::TimeoutExpired);
+  GreenPool other(1);
+  auto inside = other.spawn([&] {
+    return green::move_on_after(0.002, [&] { none.spawn_n([] {}); });
+  });
+  CHECK_FALSE(inside.wait());
+  CHECK(none.waiting() == 0);
+  none.waitall();
+}
+
+TEST_CASE("from inside a pool that is not full spawn starts another green thread") {
+  GreenPool pool(2);
+  bool other = false;
+  pool.spawn([&] {
+        const auto self = green::getcurrent();
+        auto inner = pool.spawn([&] { other = !(green::getcurrent() == self); });
+        CHECK_FALSE(inner.dead());
+        inner.wait();
+      }).wait();
+  CHECK(other);
+}
+
+TEST_CASE("a pool's green threads recurse deeper than its size") {
+  GreenPool pool(4);
+  std::function<int(int)> tree = [&](int depth) -> int {
+    if (depth == 0) return 1;
+    auto left = pool.spawn(tree, depth - 1);
+    auto right = pool.spawn(tree, depth - 1);
+    return left.wait() + right.wait();
+  };
+  CHECK(pool.spawn(tree, 7).wait() == 128);
+  pool.waitall();
+  CHECK(pool.free() == 4);
+}
+
+TEST_CASE("spawn takes references, member functions and gives move-only results") {
+  GreenPool pool(2);
+  struct Counter {
+    int n = 0;
+    void add(int by) { n += by; }
+  } counter;
+  pool.spawn_n(&Counter::add, &counter, 3);
+  pool.spawn(&Counter::add, std::ref(counter), 4).wait();
+  pool.waitall();
+  CHECK(counter.n == 7);
+  CHECK(*pool.spawn([] { return std::make_unique<int>(1); }).wait() == 1);
+  int number = 0;
+  pool.spawn([](int& to) { to = 5; }, std::ref(number)).wait();
+  CHECK(number == 5);
+  static_assert(std::is_same_v<decltype(pool.spawn_n([] { return 1; })), void>);
+  static_assert(std::is_same_v<decltype(pool.spawn([] { return 1; })), green::GreenThread<int>>);
+}
+
+TEST_CASE("green threads of a pool outlive it") {
+  green::GreenThread<int> thread;
+  {
+    GreenPool pool(1);
+    thread = pool.spawn([] {
+      green::sleep(0.002);
+      return 6;
+    });
+  }
+  CHECK(thread.wait() == 6);
+}
+
+// --- maps
+
+TEST_CASE("a map is an input range, void results are monostate") {
+  static_assert(std::ranges::input_range<green::GreenMap<int>>);
+  static_assert(std::ranges::input_range<green::GreenMap<std::monostate>>);
+  static_assert(std::ranges::input_range<green::GreenPile<int>>);
+  GreenPool pool(2);
+  auto nothing = pool.imap([](int) {}, std::vector{1, 2});
+  static_assert(std::is_same_v<decltype(nothing), green::GreenMap<std::monostate>>);
+  int count = 0;
+  for (auto&& result : nothing) {
+    static_assert(std::is_same_v<std::remove_cvref_t<decltype(result)>, std::monostate>);
+    ++count;
+  }
+  CHECK(count == 2);
+  static_assert(
+      std::is_same_v<decltype(pool.imap(nullptr, std::vector<int>{}, std::vector<char>{})),
+                     green::GreenMap<std::tuple<int, char>>>);
+}
+
+TEST_CASE("an empty range gives an empty map") {
+  GreenPool pool(2);
+  CHECK(pool.imap([](int i) { return i; }, std::vector<int>{}).next() == std::nullopt);
+  for (auto&& result : pool.imap([](int i) { return i; }, std::vector<int>{})) {
+    (void)result;
+    FAIL("no item");
+  }
+  CHECK(pool.starmap([](int) { return 1; }, std::vector<std::tuple<int>>{}).next() == std::nullopt);
+}
+
+TEST_CASE("move-only results come out of maps and piles") {
+  GreenPool pool(2);
+  int sum = 0;
+  auto make = [](int i) { return std::make_unique<int>(i); };
+  for (auto&& result : pool.imap(make, std::vector{1, 2, 3})) sum += *result;
+  CHECK(sum == 6);
+  auto map = pool.imap(make, std::vector{4});
+  std::unique_ptr<int> taken = *map.next();
+  CHECK(*taken == 4);
+  GreenPile<std::unique_ptr<int>> pile(pool);
+  pile.spawn(make, 5);
+  CHECK(**pile.next() == 5);
+}
+
+TEST_CASE("an infinite range is read as results are") {
+  GreenPool pool(3);
+  int computed_items = 0;
+  {
+    auto map = pool.imap(
+        [&](int i) {
+          ++computed_items;
+          return i * i;
+        },
+        computed(1 << 30, [](int i) { return i; }));
+    for (int i = 0; i < 100; ++i) CHECK(map.next() == i * i);
+  }
+  CHECK(computed_items < 110);
+  green::sleep(0.002);
+  const int at_the_end = computed_items;
+  green::sleep(0.002);
+  CHECK(computed_items == at_the_end);
+}
+
+TEST_CASE("an rvalue range is owned, an lvalue is referred to") {
+  GreenPool pool(2);
+  std::vector<int> items{1, 2};
+  auto referring = pool.imap([](int i) { return i; }, items);
+  items.push_back(3);  // nothing has been read yet
+  std::vector<int> results;
+  for (auto&& r : referring) results.push_back(r);
+  CHECK(results == std::vector{1, 2, 3});
+  auto owning = [&] { return pool.imap([](std::string s) { return s; }, std::vector<std::string>{"a", "b"}); }();
+  CHECK(owning.next() == "a");
+  CHECK(owning.next() == "b");
+}
+
+TEST_CASE("arrays, lists and strings are ranges too, and pairs unpack in starmap") {
+  GreenPool pool(2);
+  const int array[] = {1, 2};
+  CHECK(pool.imap([](int i) { return i + 1; }, array).next() == 2);
+  const std::string text = "xy";
+  CHECK(pool.imap([](char c) { return c; }, text).next() == 'x');
+  auto pairs = pool.starmap([](int a, std::string b) { return b + std::to_string(a); },
+                            std::vector<std::pair<int, std::string>>{{1, "a"}});
+  CHECK(pairs.next() == "a1");
+}
+
+TEST_CASE("no more of a map's calls run at once than the pool is large") {
+  GreenPool pool(3);
+  int running = 0, most = 0;
+  for (auto&& r : pool.imap(
+           [&](int i) {
+             most = std::max(most, ++running);
+             green::sleep(0.001);
+             --running;
+             return i;
+           },
+           std::vector<int>(20)))
+    (void)r;
+  CHECK(most == 3);
+}
+
+TEST_CASE("a range-for over a map that throws may be taken up again") {
+  GreenPool pool(2);
+  auto map = pool.imap(
+      [](int i) {
+        if (i % 2) throw std::runtime_error("odd");
+        return i;
+      },
+      std::vector{0, 1, 2, 3, 4});
+  std::vector<int> results;
+  int errors = 0;
+  for (bool again = true; again;) try {
+      for (auto&& r : map) results.push_back(r);
+      again = false;
+    } catch (const std::runtime_error&) {
+      ++errors;
+    }
+  CHECK(results == std::vector{0, 2, 4});
+  CHECK(errors == 2);
+}
+
+TEST_CASE("a kill of who reads a map passes, and the map goes on for another") {
+  GreenPool pool(2);
+  auto map = pool.imap(
+      [](int i) {
+        green::sleep(0.01);
+        return i;
+      },
+      std::vector{1, 2, 3});
+  auto reader = green::spawn([&] { return map.next(); });
+  green::sleep(0.001);
+  reader.kill();
+  CHECK_THROWS_AS(reader.wait(), green::GreenletExit);
+  CHECK(map.next() == 1);
+  CHECK(map.next() == 2);
+  CHECK(map.next() == 3);
+  CHECK(map.next() == std::nullopt);
+}
+
+TEST_CASE("a consumer that is killed leaves its item to the one behind it") {
+  GreenPool pool(2);
+  green::Event<> go;
+  auto map = pool.imap(
+      [](int i) {
+        green::sleep(0.01);
+        return i;
+      },
+      computed(2, [&](int i) {
+        if (i == 1) go.wait();
+        return i;
+      }));
+  green::sleep(0.001);
+  auto first = green::spawn([&] { return map.next(); });
+  green::sleep(0.001);
+  auto second = green::spawn([&] { return map.next(); });
+  green::sleep(0.001);
+  first.kill();
+  green::sleep(0.05);  // the range has not gone on
+  CHECK(second.dead());
+  go.send();
+  CHECK(second.wait() == 0);
+}
+
+TEST_CASE("a map that was destroyed before it began reads nothing and frees its range") {
+  int alive = 0;
+  {
+    GreenPool pool(2);
+    auto map = pool.imap([](const test::Counted&) { return 1; },
+                         std::vector<test::Counted>(3, test::Counted(alive)));
+    CHECK(alive >= 3);
+  }
+  green::sleep(0);
+  green::sleep(0);
+  CHECK(alive == 0);
+}
+
+TEST_CASE("a map can be moved") {
+  GreenPool pool(2);
+  auto map = pool.imap([](int i) { return i; }, std::vector{1, 2});
+  CHECK(map.next() == 1);
+  auto moved = std::move(map);
+  CHECK(moved.next() == 2);
+  CHECK(moved.next() == std::nullopt);
+}
+
+TEST_CASE("a map inside a map") {
+  GreenPool pool(2);
+  int sum = 0;
+  auto rows = pool.imap(
+      [&](int row) {
+        int total = 0;
+        for (auto&& r : pool.imap([row](int i) { return row * i; }, std::vector{1, 2, 3})) total += r;
+        return total;
+      },
+      std::vector{1, 2, 3});
+  for (auto&& r : rows) sum += r;
+  CHECK(sum == 36);
+}
+
+// --- piles
+
+TEST_CASE("a pile counts spawns that are still blocked on its full pool") {
+  GreenPile<int> pile(1);
+  auto spawner = green::spawn([&] {
+    for (int i = 0; i < 4; ++i)
+      pile.spawn(
+          [](int n) {
+            green::sleep(0.001);
+            return n;
+          },
+          i);
+  });
+  green::sleep(0);
+  std::vector<int> results;
+  for (auto&& r : pile) results.push_back(r);
+  CHECK(results == std::vector{0, 1, 2, 3});
+  spawner.wait();
+}
+
+TEST_CASE("a spawn of a pile that is cut short is not counted") {
+  GreenPile<int> pile(1);
+  green::Event<> go;
+  pile.spawn([&] {
+    go.wait();
+    return 1;
+  });
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { pile.spawn([] { return 2; }); }),
+                  green::TimeoutExpired);
+  go.send();
+  CHECK(pile.next() == 1);
+  CHECK(pile.next() == std::nullopt);
+  pile.spawn([] { return 3; });
+  CHECK(pile.next() == 3);
+}
+
+TEST_CASE("a fresh pile is at its end, and a pile of void gives monostate") {
+  GreenPile<std::string> fresh;
+  CHECK(fresh.next() == std::nullopt);
+  GreenPile<std::monostate> nothing(2);
+  int ran = 0;
+  nothing.spawn([&] { ++ran; });
+  CHECK(nothing.next() == std::monostate());
+  CHECK(nothing.next() == std::nullopt);
+  CHECK(ran == 1);
+  CHECK_THROWS_AS(GreenPile<int>(-1), std::invalid_argument);
+}
+
+TEST_CASE("a pile takes arguments as spawn does") {
+  GreenPile<int> pile;
+  int number = 1;
+  pile.spawn([](int& to, std::unique_ptr<int> by) { return to += *by; }, std::ref(number),
+             std::make_unique<int>(4));
+  CHECK(pile.next() == 5);
+  CHECK(number == 5);
+}
+
+TEST_CASE("a coroutine spawns into a pile and reads it") {
+  auto body = []() -> aio::task<int> {
+    GreenPile<int> pile(1);
+    for (int i = 1; i <= 3; ++i)
+      co_await pile.spawn_async(
+          [](int n) {
+            green::sleep(0.001);
+            return n;
+          },
+          i);
+    int sum = 0;
+    while (auto next = co_await pile.next_async()) sum = sum * 10 + *next;
+    co_return sum;
+  };
+  CHECK(aio::run(body()) == 123);
+}
+
+TEST_CASE("random kills of spawners, workers and readers leave no place and no item behind") {
+  const test::Quiet quiet;
+  unsigned seed = 20240607;
+  auto random = [&](unsigned below) { return (seed = seed * 1103515245 + 12345) / 65536 % below; };
+  int alive = 0;
+  GreenPool pool(3);
+  std::vector<green::GreenThread<void>> spawners;
+  std::vector<green::Greenlet> workers;
+  for (int i = 0; i < 300; ++i) {
+    spawners.push_back(green::spawn([&, wait = random(3)] {
+      const test::Counted counted(alive);
+      workers.push_back(pool.spawn([&alive, wait] {
+        const test::Counted inside(alive);
+        for (unsigned n = 0; n < wait; ++n) green::sleep(0);
+      }));
+    }));
+    if (random(3) == 0) green::sleep(0);
+    if (random(3) == 0) spawners[random(static_cast<unsigned>(spawners.size()))].kill();
+    if (!workers.empty() && random(3) == 0)
+      workers[random(static_cast<unsigned>(workers.size()))].kill();
+  }
+  for (auto& spawner : spawners) try {
+      spawner.wait();
+    } catch (const green::GreenletExit&) {
+    }
+  pool.waitall();
+  CHECK(pool.free() == 3);
+  CHECK(pool.waiting() == 0);
+  CHECK(alive == 0);
 }

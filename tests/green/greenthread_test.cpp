@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <unistd.h>
 
 namespace {
 
@@ -27,11 +28,29 @@ struct Adder {
   int add(int more) const { return base + more; }
 };
 
+struct NotStandard {
+  int value;
+};
+
+green::GreenThread<void> parked() {
+  auto thread = green::spawn([] { green::sleep(test::watchdog); });
+  green::sleep(0);
+  return thread;
+}
+
 green::GreenThread<void> sleeper() {
   return green::spawn([] { green::sleep(test::watchdog); });
 }
 
 }  // namespace
+
+namespace under_using {
+
+using namespace green;
+template <class A>
+concept can_sleep = requires(A a) { sleep(a); };
+
+}  // namespace under_using
 
 // --- results ---------------------------------------------------------------------------------------
 
@@ -287,7 +306,7 @@ TEST_CASE("a coroutine driven by awaitlet is part of the green thread that await
   CHECK_FALSE(green::awaitlet(aio::create_task(current())) == green::getcurrent());
 }
 
-TEST_CASE("a Greenlet that names nothing is dead, and killing it does nothing") {
+TEST_CASE("a green::Greenlet that names nothing is dead, and killing it does nothing") {
   const green::Greenlet nobody;
   CHECK(nobody.dead());
   CHECK_FALSE(nobody.started());
@@ -959,4 +978,217 @@ TEST_CASE("many green threads") {
     }));
   for (auto& thread : threads) sum += thread.wait();
   CHECK(sum == 12'497'500);
+}
+
+TEST_CASE("spawn in a spawned one, a thousand deep") {
+  std::function<int(int)> deeper = [&](int depth) -> int {
+    return depth == 0 ? 0 : 1 + green::spawn(deeper, depth - 1).wait();
+  };
+  CHECK(deeper(1000) == 1000);
+}
+
+TEST_CASE("the result goes with its last handle") {
+  int alive = 0;
+  auto thread = green::spawn([&] { return test::Counted(alive); });
+  thread.wait();
+  CHECK(alive == 1);
+  thread = {};
+  CHECK(alive == 0);
+}
+
+TEST_CASE("a wait that times out leaves its target alone") {
+  auto target = green::spawn([] {
+    green::sleep(0.03);
+    return 4;
+  });
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { target.wait(); }), green::TimeoutExpired);
+  CHECK(target.wait() == 4);
+  auto again = green::spawn([] {
+    green::sleep(0.03);
+    return std::make_unique<int>(5);
+  });
+  auto handle = again;
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { (void)std::move(handle).wait(); }),
+                  green::TimeoutExpired);
+  CHECK(*std::move(again).wait() == 5);
+}
+
+TEST_CASE("waiters resume in the order in which they came") {
+  test::Log log;
+  auto target = green::spawn([] { green::sleep(0.002); });
+  for (int i = 0; i < 4; ++i)
+    green::spawn([&log, target, i] {
+      target.wait();
+      log(std::to_string(i));
+    });
+  green::sleep(0);
+  target.wait();
+  green::sleep(0);
+  CHECK(log.text() == "0 1 2 3");
+}
+
+TEST_CASE("wait for one that has ended does not switch") {
+  auto target = green::spawn([] { return 1; });
+  target.wait();
+  bool other_ran = false;
+  auto other = green::spawn([&] { other_ran = true; });
+  CHECK(target.wait() == 1);
+  CHECK_FALSE(other_ran);
+  other.wait();
+}
+
+TEST_CASE("a kill takes an exception_ptr for what it holds; a null one is an invalid argument") {
+  const test::Quiet quiet;
+  auto thread = parked();
+  CHECK_THROWS_AS(thread.kill(std::exception_ptr()), std::invalid_argument);
+  CHECK_FALSE(thread.dead());
+  green::kill(thread, std::make_exception_ptr(std::domain_error("held")));
+  CHECK_THROWS_WITH_AS(thread.wait(), "held", std::domain_error);
+}
+
+TEST_CASE("a kill with an exception that is not standard") {
+  const test::Quiet quiet;
+  auto thread = parked();
+  thread.kill(NotStandard{4});
+  CHECK_THROWS_AS(thread.wait(), NotStandard);
+  auto unstarted = green::spawn([] {});
+  unstarted.kill(NotStandard{5});
+  CHECK_THROWS_AS(unstarted.wait(), NotStandard);
+}
+
+TEST_CASE("killing who joins another, in a chain, kills that one alone") {
+  auto last = parked();
+  auto middle = green::spawn([&] { last.wait(); });
+  auto first = green::spawn([&] { middle.wait(); });
+  green::sleep(0);
+  middle.kill();
+  CHECK_THROWS_AS(middle.wait(), green::GreenletExit);
+  CHECK_FALSE(last.dead());
+  CHECK_THROWS_AS(first.wait(), green::GreenletExit);  // the result of `middle`
+  last.kill();
+}
+
+TEST_CASE("a killer that is killed while its victim runs") {
+  test::Log log;
+  green::Greenlet killer;
+  auto victim = green::spawn([&] {
+    try {
+      green::sleep(test::watchdog);
+    } catch (const green::GreenletExit&) {
+      killer.kill();
+      log("victim");
+      throw;
+    }
+  });
+  green::sleep(0);
+  auto thread = green::spawn([&] {
+    killer = green::getcurrent();
+    victim.kill();
+    log("killer went on");
+  });
+  CHECK_THROWS_AS(thread.wait(), green::GreenletExit);
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "victim");
+}
+
+TEST_CASE("a kill of a task's green::Greenlet cancels it with that exception") {
+  green::Greenlet task;
+  auto sleeps = [](green::Greenlet& self) -> aio::task<void> {
+    self = green::getcurrent();
+    co_await aio::sleep(test::watchdog);
+  };
+  auto future = aio::create_task(sleeps(task));
+  green::sleep(0.001);
+  task.kill();
+  CHECK_THROWS_AS(green::awaitlet(future), green::GreenletExit);
+  auto second = aio::create_task(sleeps(task));
+  green::sleep(0.001);
+  task.kill(std::runtime_error("why"));
+  CHECK_THROWS_WITH_AS(green::awaitlet(second), "why", std::runtime_error);
+}
+
+TEST_CASE("random kills over spawned, waiting and joined ones leave nothing behind") {
+  const test::Quiet quiet;
+  int alive = 0;
+  unsigned seed = 4711;
+  auto random = [&](unsigned below) { return (seed = seed * 1103515245 + 12345) / 65536 % below; };
+  std::vector<green::GreenThread<void>> threads;
+  for (int i = 0; i < 1000; ++i) {
+    const unsigned kind = random(3);
+    const green::GreenThread<void> joined = threads.empty()
+                                         ? green::GreenThread<void>()
+                                         : threads[random(static_cast<unsigned>(threads.size()))];
+    threads.push_back(green::spawn([&alive, kind, joined, held = test::Counted(alive)] {
+      const test::Counted counted(alive);
+      if (kind == 0) green::sleep(0);
+      if (kind == 1) green::sleep(0.001);
+      if (kind == 2 && joined.id()) joined.wait();
+    }));
+    if (random(4) == 0) green::sleep(0);
+    if (random(2) == 0) threads[random(static_cast<unsigned>(threads.size()))].kill();
+  }
+  for (auto& thread : threads) try {
+      thread.wait();
+    } catch (const green::GreenletExit&) {
+    }
+  CHECK(alive == 0);
+}
+
+TEST_CASE("co_await of a green thread gives its result, also a move-only one") {
+  auto body = []() -> aio::task<int> {
+    auto named = green::spawn([] {
+      green::sleep(0.001);
+      return 1;
+    });
+    const int first = co_await named;
+    const int again = co_await named;
+    const auto moved = co_await green::spawn([] { return std::make_unique<int>(10); });
+    const auto waited = co_await green::spawn([] { return std::make_unique<int>(100); }).wait_async();
+    co_await green::spawn([] {});
+    co_return first + again + *moved + *waited + co_await named.wait_async();
+  };
+  CHECK(aio::run(body()) == 113);
+}
+
+TEST_CASE("a green thread that survives the kill of its awaiter still cancels that") {
+  auto stubborn = []() -> aio::task<int> {
+    auto thread = green::spawn([] {
+      try {
+        green::sleep(test::watchdog);
+      } catch (const green::GreenletExit&) {
+      }
+      return 5;
+    });
+    co_return co_await thread;
+  };
+  auto future = aio::create_task(stubborn());
+  green::sleep(0.001);
+  future.cancel();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+}
+
+TEST_CASE("under a using-directive sleep of numbers is not that of the C library") {
+  static_assert(under_using::can_sleep<int>);
+  static_assert(under_using::can_sleep<long>);
+  static_assert(under_using::can_sleep<double>);
+  static_assert(under_using::can_sleep<std::chrono::milliseconds>);
+  static_assert(!under_using::can_sleep<unsigned>);  // ambiguous: an error beats a blocked hub
+  using namespace green;
+  bool other_ran = false;
+  auto other = spawn([&] { other_ran = true; });
+  sleep(0);
+  CHECK(other_ran);
+  sleep(0.001);
+}
+
+TEST_CASE("a limit works in a link that blocks") {
+  std::string seen = "nothing";
+  auto thread = green::spawn([] {});
+  green::Event<> linked;
+  thread.link([&](green::GreenThread<void>) {
+    seen = green::move_on_after(0.002, [] { green::sleep(1); }) ? "finished" : "limited";
+    linked.send();
+  });
+  linked.wait();
+  CHECK(seen == "limited");
 }

@@ -5,6 +5,8 @@
 #include <aio/aio.hpp>
 #include <green/green.hpp>
 
+#include <chrono>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <system_error>
@@ -18,6 +20,14 @@ using green::TimeoutExpired;
 struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+constexpr double long_time = test::watchdog;
+
+void spin(double seconds) {
+  const uvlet::Time end = uvlet::deadline_after(uvlet::Hub::get().now(), seconds);
+  while (uvlet::Hub::get().now() < end) {
+  }
+}
 
 void long_sleep() { green::sleep(test::watchdog); }
 
@@ -46,7 +56,8 @@ TEST_CASE("it takes any length of time, or none") {
   static_assert(!std::is_constructible_v<Timeout, bool>);
   static_assert(!std::is_convertible_v<double, Timeout>);
   static_assert(!std::is_copy_constructible_v<Timeout>);
-  CHECK_THROWS_AS(Timeout(std::numeric_limits<double>::quiet_NaN()), std::invalid_argument);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_AS((Timeout{nan}), std::invalid_argument);
 }
 
 TEST_CASE("a Timeout whose scope ends first does nothing") {
@@ -488,4 +499,234 @@ TEST_CASE("many timeouts, most of them cancelled") {
   }
   CHECK(expired == 20);
   CHECK(uvlet::Hub::get().stats().timers == 0);
+}
+
+TEST_CASE("a Timeout takes numbers, std::chrono's durations, Duration, nullopt") {
+  using namespace std::chrono_literals;
+  CHECK_THROWS_AS(
+      [] {
+        const Timeout timeout(1ms);
+        green::sleep(long_time);
+      }(),
+      TimeoutExpired);
+  CHECK_THROWS_AS(
+      [] {
+        const Timeout timeout(green::Duration(0.001));
+        green::sleep(long_time);
+      }(),
+      TimeoutExpired);
+  const Timeout whole(100);
+  const Timeout single(100.0f);
+  const Timeout optional(std::optional<green::Duration>(100));
+  CHECK(whole.pending());
+  CHECK(single.pending());
+  CHECK(optional.pending());
+  const Timeout none(std::nullopt);
+  CHECK_FALSE(none.pending());
+  const Timeout never(std::numeric_limits<double>::infinity());
+  green::sleep(0.002);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_AS((Timeout{nan}), std::invalid_argument);
+}
+
+TEST_CASE("one that has fired is not pending, and can be started again, also one of zero") {
+  for (const double length : {0.002, 0.0}) {
+    CAPTURE(length);
+    Timeout timeout(length);
+    CHECK_THROWS_AS(green::sleep(long_time), TimeoutExpired);
+    CHECK_FALSE(timeout.pending());
+    timeout.start();
+    CHECK_THROWS_AS(green::sleep(long_time), TimeoutExpired);
+    green::sleep(0);
+    timeout.cancel();
+    CHECK_FALSE(timeout.pending());
+  }
+}
+
+TEST_CASE("one that expired in a Shield and was started again throws once") {
+  Timeout timeout(0.002);
+  int thrown = 0;
+  {
+    const green::Shield shield;
+    green::sleep(0.01);
+    CHECK_FALSE(timeout.pending());
+    timeout.start();
+    green::sleep(0.01);
+  }
+  for (int i = 0; i < 2; ++i) try {
+      green::sleep(0.005);
+    } catch (const TimeoutExpired& expired) {
+      thrown += expired.is(timeout);
+    }
+  CHECK(thrown == 1);
+}
+
+TEST_CASE("one that expired and is cancelled before its delivery does not throw") {
+  {
+    Timeout timeout(0.002);
+    const green::Shield shield;
+    green::sleep(0.01);
+    timeout.cancel();
+  }
+  green::sleep(0);
+  {
+    const Timeout timeout(0.002);
+    const green::Shield shield;
+    green::sleep(0.01);
+  }
+  green::sleep(0.001);
+}
+
+TEST_CASE("one whose time was over while nothing waited interrupts the next wait") {
+  const Timeout timeout(0.002);
+  spin(0.01);  // not interrupted
+  auto parks = [] {
+    for (int i = 0; i < 1000; ++i) green::sleep(0);
+    green::sleep(long_time);
+  };
+  CHECK_THROWS_AS(parks(), TimeoutExpired);
+}
+
+TEST_CASE("a negative Timeout is one of zero") {
+  const Timeout timeout(-5);
+  CHECK_THROWS_AS(green::sleep(long_time), TimeoutExpired);
+}
+
+TEST_CASE("a Timeout cuts every kind of wait short, and what was waited for stays usable") {
+  green::Event<int> event;
+  auto thread = green::spawn([&] { return event.wait(); });
+  auto never = aio::Future<int>::create();
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { return event.wait(); }), TimeoutExpired);
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { return event.wait(100); }), TimeoutExpired);
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { return thread.wait(); }), TimeoutExpired);
+  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { return green::awaitlet(never); }),
+                  TimeoutExpired);
+  CHECK(never.cancelled());
+  event.send(4);
+  CHECK(thread.wait() == 4);
+  CHECK(event.wait() == 4);
+}
+
+TEST_CASE("three nested Timeouts, in every order of expiry: each is caught by its owner") {
+  const double lengths[] = {0.004, 0.012, 0.020};
+  const int orders[][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+  for (const auto& order : orders) {
+    test::Log log;
+    auto level = [&](const char* name, double length, auto body) {
+      const Timeout timeout(length);
+      try {
+        body();
+      } catch (const TimeoutExpired& expired) {
+        if (!expired.is(timeout)) throw;
+        log(name);
+      }
+    };
+    level("a", lengths[order[0]], [&] {
+      level("b", lengths[order[1]], [&] {
+        level("c", lengths[order[2]], [&] { green::sleep(long_time); });
+        green::sleep(long_time);
+      });
+      green::sleep(long_time);
+    });
+    // One that is over before an inner one ends the inner ones with it.
+    const double a = lengths[order[0]], b = lengths[order[1]], c = lengths[order[2]];
+    std::string wanted;
+    if (c < b && c < a) wanted += "c ";
+    if (b < a) wanted += "b ";
+    wanted += "a";
+    CHECK(log.text() == wanted);
+  }
+}
+
+TEST_CASE("a Timeout that another green thread cancels does not fire") {
+  Timeout timeout(0.01);
+  auto canceller = green::spawn([&] { timeout.cancel(); });
+  green::sleep(0.03);
+  canceller.wait();
+  CHECK_FALSE(timeout.pending());
+}
+
+TEST_CASE("start is for who calls") {
+  Timeout timeout(0.002);
+  timeout.cancel();
+  auto thread = green::spawn([&] {
+    timeout.start();
+    green::sleep(long_time);
+  });
+  CHECK_THROWS_AS(thread.wait(), TimeoutExpired);
+}
+
+TEST_CASE("a Timeout and a kill at the same time: both are delivered, one at each wait") {
+  test::Log log;
+  auto thread = green::spawn([&] {
+    const Timeout timeout(0);
+    for (int i = 0; i < 3; ++i) try {
+        green::sleep(0.005);
+        log("slept");
+      } catch (const TimeoutExpired&) {
+        log("timeout");
+      } catch (const green::GreenletExit&) {
+        log("exit");
+      }
+  });
+  {
+    auto killer = green::spawn([&] { thread.kill(); });
+    killer.wait();
+  }
+  thread.wait();
+  CHECK(log.text() == "timeout exit slept");
+}
+
+TEST_CASE("a kill passes through with_timeout_or and move_on_after") {
+  auto thread = green::spawn([] {
+    green::move_on_after(100, [] {
+      green::with_timeout_or(100, 1, [] { green::sleep(long_time); });
+    });
+    return 1;
+  });
+  green::sleep(0);
+  thread.kill();
+  CHECK_THROWS_AS(thread.wait(), green::GreenletExit);
+}
+
+TEST_CASE("a thousand Timeouts that fire and a thousand that do not") {
+  int fired = 0, finished = 0;
+  std::vector<green::GreenThread<void>> threads;
+  for (int i = 0; i < 2000; ++i)
+    threads.push_back(green::spawn([&, i] {
+      const bool in_time = i % 2 != 0;
+      ++(green::move_on_after(in_time ? 100 : 0.001 * (i % 10),
+                              [&] { green::sleep(in_time ? 0.001 * (i % 10) : 100); })
+             ? finished
+             : fired);
+    }));
+  for (auto& thread : threads) thread.wait();
+  CHECK(fired == 1000);
+  CHECK(finished == 1000);
+  CHECK(uvlet::Hub::current().stats().timers == 0);
+}
+
+TEST_CASE("a Timeout in a top-level task interrupts that task alone") {
+  auto limited = []() -> aio::task<int> {
+    const Timeout timeout(0.002);
+    try {
+      co_await aio::sleep(long_time);
+    } catch (const TimeoutExpired& expired) {
+      co_return expired.is(timeout) ? 1 : 2;
+    }
+    co_return 3;
+  };
+  auto slow = []() -> aio::task<int> {
+    co_await aio::sleep(0.02);
+    co_return 4;
+  };
+  auto first = aio::create_task(limited());
+  auto second = aio::create_task(slow());
+  CHECK(green::awaitlet(first) == 1);
+  CHECK(green::awaitlet(second) == 4);
+}
+
+TEST_CASE("a Timeout in a task interrupts a green call that the task makes") {
+  auto body = []() -> aio::task<bool> { co_return green::move_on_after(0.002, [] { green::sleep(long_time); }); };
+  CHECK_FALSE(aio::run(body()));
 }

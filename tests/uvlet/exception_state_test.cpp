@@ -1,7 +1,11 @@
 #include "../support.hpp"
 
+#include <aio/aio.hpp>
+
+#include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <fcntl.h>
 #include <stdexcept>
 
 namespace {
@@ -86,4 +90,268 @@ TEST_CASE("errno belongs to the green thread") {
   auto second = green::spawn(set, 22);
   CHECK(first.wait() == 11);
   CHECK(second.wait() == 22);
+}
+
+// --- every depth, and what is thrown by whom
+
+namespace {
+
+struct Numbered {
+  int number;
+};
+
+// Throws, yields in the handler and throws anew in there, `depth` levels deep. Each level checks on
+// the way back that the exception it handles is still its own.
+int nested_right(int number, int depth) {
+  try {
+    throw Numbered{number * 10 + depth};
+  } catch (const Numbered& mine) {
+    green::sleep(0);
+    const int deeper = depth > 1 ? nested_right(number, depth - 1) : 0;
+    green::sleep(0);
+    int again = 0;
+    try {
+      std::rethrow_exception(std::current_exception());
+    } catch (const Numbered& current) {
+      again = current.number;
+    }
+    return deeper + (mine.number == number * 10 + depth && again == mine.number);
+  }
+}
+
+bool no_exception_is_active() {
+  return std::current_exception() == nullptr && std::uncaught_exceptions() == 0;
+}
+
+}  // namespace
+
+TEST_CASE("switches at every depth of nested handlers keep each level's exception") {
+  constexpr int threads = 32, rounds = 20, depth = 4;
+  std::vector<green::GreenThread<int>> running;
+  for (int i = 1; i <= threads; ++i)
+    running.push_back(green::spawn([i] {
+      int right = 0;
+      for (int round = 0; round < rounds; ++round) right += nested_right(i, depth);
+      return right;
+    }));
+  int right = 0;
+  for (auto& thread : running) right += thread.wait();
+  CHECK(right == threads * rounds * depth);
+}
+
+TEST_CASE("`throw;` after a yield rethrows one's own exception, not the last one thrown") {
+  const test::Quiet quiet;
+  auto thrower = [](std::string text) {
+    try {
+      throw std::runtime_error(text);
+    } catch (...) {
+      green::sleep(0);
+      throw;
+    }
+  };
+  auto a = green::spawn(thrower, "a");
+  auto b = green::spawn(thrower, "b");
+  auto c = green::spawn(thrower, "c");
+  CHECK_THROWS_WITH_AS(c.wait(), "c", std::runtime_error);
+  CHECK_THROWS_WITH_AS(a.wait(), "a", std::runtime_error);
+  CHECK_THROWS_WITH_AS(b.wait(), "b", std::runtime_error);
+}
+
+TEST_CASE("handlers that end in another order than they began free their exceptions once") {
+  int alive = 0;
+  struct Holding {
+    test::Counted counted;
+  };
+  auto hold = [&](double length) {
+    try {
+      throw Holding{test::Counted(alive)};
+    } catch (const Holding&) {
+      green::sleep(length);
+    }
+  };
+  std::vector<green::GreenThread<void>> threads;
+  for (const double length : {0.006, 0.002, 0.004}) threads.push_back(green::spawn(hold, length));
+  green::sleep(0);
+  CHECK(alive == 3);
+  for (auto& thread : threads) thread.wait();
+  CHECK(alive == 0);
+}
+
+TEST_CASE("one that is killed in a handler frees the exception it handled") {
+  int alive = 0;
+  struct Holding {
+    test::Counted counted;
+  };
+  auto thread = green::spawn([&] {
+    try {
+      throw Holding{test::Counted(alive)};
+    } catch (const Holding&) {
+      green::sleep(test::watchdog);
+    }
+  });
+  green::sleep(0);
+  CHECK(alive == 1);
+  thread.kill();
+  CHECK(alive == 0);
+  CHECK_THROWS_AS(thread.wait(), green::GreenletExit);
+}
+
+TEST_CASE("while one unwinds and waits, all others count no uncaught exception") {
+  int worst = 0;
+  bool stop = false;
+  auto watcher = green::spawn([&] {
+    while (!stop) {
+      worst = std::max(worst, std::uncaught_exceptions());
+      green::sleep(0);
+    }
+  });
+  auto unwind = [] {
+    int seen = 0, right = 0;
+    for (int i = 0; i < 200; ++i) {
+      try {
+        const SleepsInDestructor guard(seen);
+        throw std::runtime_error("unwinds");
+      } catch (const std::runtime_error&) {
+        right += seen == 1 && std::uncaught_exceptions() == 0;
+      }
+    }
+    return right;
+  };
+  auto a = green::spawn(unwind);
+  auto b = green::spawn(unwind);
+  CHECK(a.wait() == 200);
+  CHECK(b.wait() == 200);
+  stop = true;
+  watcher.wait();
+  CHECK(worst == 0);
+}
+
+TEST_CASE("destructors that unwind inside a destructor that unwinds count two, each on its own") {
+  struct Outer {
+    ~Outer() {
+      try {
+        const SleepsInDestructor inner(*seen);
+        throw std::logic_error("inner");
+      } catch (const std::logic_error&) {
+      }
+      green::sleep(0);
+      *after = std::uncaught_exceptions();
+    }
+    int* seen;
+    int* after;
+  };
+  auto body = [] {
+    int seen = 0, after = 0;
+    try {
+      const Outer outer{&seen, &after};
+      throw std::runtime_error("outer");
+    } catch (const std::runtime_error&) {
+    }
+    return seen * 10 + after;
+  };
+  auto a = green::spawn(body);
+  auto b = green::spawn(body);
+  CHECK(a.wait() == 21);
+  CHECK(b.wait() == 21);
+}
+
+TEST_CASE("spawned from a handler or while unwinding, a green thread or task starts with nothing") {
+  struct Spawning {
+    ~Spawning() { *clean = green::spawn(no_exception_is_active).wait(); }
+    bool* clean;
+  };
+  auto task = []() -> aio::task<bool> { co_return no_exception_is_active(); };
+  bool clean = false;
+  try {
+    const Spawning spawning{&clean};
+    throw std::runtime_error("active");
+  } catch (const std::runtime_error&) {
+    CHECK(green::awaitlet(aio::create_task(task())));
+    CHECK(no_exception_is_active() == false);
+  }
+  CHECK(clean);
+}
+
+TEST_CASE("tasks that handle exceptions across co_await in code that blocks keep their own") {
+  auto body = [](int number) -> aio::task<int> {
+    int right = 0;
+    for (int i = 0; i < 20; ++i) {
+      try {
+        co_await aio::sleep(0);
+        throw Numbered{number};
+      } catch (const Numbered& mine) {
+        green::sleep(0);  // co_await is not allowed in a handler, a green call is
+        try {
+          throw;
+        } catch (const Numbered& current) {
+          right += mine.number == number && current.number == number;
+        }
+      }
+      right += no_exception_is_active();
+    }
+    co_return right;
+  };
+  std::vector<aio::Future<int>> tasks;
+  for (int i = 0; i < 16; ++i) tasks.push_back(aio::create_task(body(i)));
+  int right = 0;
+  for (auto& task : tasks) right += green::awaitlet(task);
+  CHECK(right == 16 * 20 * 2);
+}
+
+TEST_CASE("awaitlet inside a handler leaves the handled exception alone") {
+  auto throwing = []() -> aio::task<void> {
+    co_await aio::sleep(0.001);
+    throw std::logic_error("of the coroutine");
+  };
+  try {
+    throw std::runtime_error("handled");
+  } catch (const std::runtime_error& handled) {
+    CHECK_THROWS_WITH_AS(green::awaitlet(throwing()), "of the coroutine", std::logic_error);
+    CHECK(std::string(handled.what()) == "handled");
+    CHECK_THROWS_WITH_AS(std::rethrow_exception(std::current_exception()), "handled",
+                         std::runtime_error);
+  }
+}
+
+TEST_CASE("main in a handler yields to others that throw") {
+  const test::Quiet quiet;
+  try {
+    throw std::runtime_error("of main");
+  } catch (...) {
+    for (int i = 0; i < 10; ++i)
+      CHECK_THROWS_AS(green::spawn([] { throw std::logic_error("other"); }).wait(),
+                      std::logic_error);
+    CHECK_THROWS_WITH_AS(std::rethrow_exception(std::current_exception()), "of main",
+                         std::runtime_error);
+  }
+  CHECK(no_exception_is_active());
+}
+
+TEST_CASE("errno of a task that is suspended is its own") {
+  auto body = [](int value) -> aio::task<bool> {
+    bool kept = true;
+    for (int i = 0; i < 20; ++i) {
+      errno = value;
+      if (i % 2)
+        co_await aio::sleep(0);
+      else
+        green::sleep(0);
+      kept = kept && errno == value;
+    }
+    co_return kept;
+  };
+  auto first = aio::create_task(body(11));
+  auto second = aio::create_task(body(22));
+  errno = 33;
+  const bool both = green::awaitlet(first) && green::awaitlet(second);
+  CHECK(errno == 33);
+  CHECK(both);
+}
+
+TEST_CASE("errno survives a wait that the loop ends, with failing calls meanwhile") {
+  errno = 44;
+  auto failing = green::spawn([] { CHECK(open("/nonexistent", 0) == -1); });
+  green::sleep(0.002);
+  CHECK(errno == 44);
+  failing.wait();
 }
