@@ -25,7 +25,9 @@ class UVLET_API Timeout final : Timer {
       : Timeout(after, as_exception_ptr(std::move(exception)), 0) {}
   ~Timeout();
 
-  bool pending() const noexcept { return Timer::pending() || interrupt_.linked(); }
+  bool pending() const noexcept {
+    return Timer::pending() || (interrupt_.linked() && after_->seconds() == 0);
+  }
   void cancel() noexcept;
   // Starts it anew, for who calls. Throws logic_error while pending.
   void start();

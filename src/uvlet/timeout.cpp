@@ -17,6 +17,7 @@ Timeout::~Timeout() { cancel(); }
 void Timeout::start() {
   if (pending())
     throw std::logic_error("a Timeout that is pending was started; cancel it first");
+  cancel();  // one that expired, and waits for the end of a Shield, starts anew
   if (!after_) return;
   Hub& hub = Hub::get();
   Root& root = *hub.running();

@@ -66,6 +66,7 @@ def main():
     for name, ending, patterns, under_sanitizer in CASES:
         if sanitized and not under_sanitizer:
             skipped += 1
+            print(f"{name}: skipped: the sanitizer takes the signal, or its memory is counted too")
             continue
         found = problems(programs, name, ending, patterns)
         failed += bool(found)

@@ -543,13 +543,13 @@ TEST_CASE("one that has fired is not pending, and can be started again, also one
   }
 }
 
-TEST_CASE("one that expired in a Shield and was started again throws once") {
+TEST_CASE("one that expired in a Shield, was cancelled and started again throws once") {
   Timeout timeout(0.002);
   int thrown = 0;
   {
     const green::Shield shield;
     green::sleep(0.01);
-    CHECK_FALSE(timeout.pending());
+    timeout.cancel();
     timeout.start();
     green::sleep(0.01);
   }
@@ -559,6 +559,28 @@ TEST_CASE("one that expired in a Shield and was started again throws once") {
       thrown += expired.is(timeout);
     }
   CHECK(thrown == 1);
+}
+
+TEST_CASE("start of one that expired and is not delivered yet is refused, or begins anew") {
+  Timeout timeout(0.002);
+  int thrown = 0;
+  {
+    const green::Shield shield;
+    green::sleep(0.01);
+    if (timeout.pending()) {
+      CHECK_THROWS_AS(timeout.start(), std::logic_error);
+    } else {
+      timeout.start();
+      green::sleep(0.01);
+    }
+  }
+  for (int i = 0; i < 3; ++i) try {
+      green::sleep(0.005);
+    } catch (const TimeoutExpired&) {
+      ++thrown;
+    }
+  CHECK(thrown == 1);
+  CHECK_FALSE(timeout.pending());
 }
 
 TEST_CASE("one that expired and is cancelled before its delivery does not throw") {
