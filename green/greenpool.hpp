@@ -178,6 +178,7 @@ aio::task<std::optional<R>> next_result(std::shared_ptr<Results<R>> results) {
         static_cast<State<R>*>(first.identity().get())));
   } catch (...) {
     results->queue.push_front(std::move(first));
+    results->changed.notify_all();  // to others who read here
     throw;
   }
   results->changed.notify_all();

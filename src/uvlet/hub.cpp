@@ -151,6 +151,9 @@ Hub& Hub::make() {
 Hub::Hub(const HubOptions& options)
     : thread_(ThreadState::of_this_thread()), stacks_(options.stack_size, options.guard) {
   world_ = options.virtual_clock ? make_virtual_world() : make_libuv_world();
+  world_->too_long = [this](Time until) {
+    return !ready_.empty() || timers.next_deadline() < until;
+  };
   loop_ = world_->loop();
   void* stack = mmap(nullptr, loop_stack_bytes + StackArena::page_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);

@@ -40,7 +40,7 @@ void Timeout::cancel() noexcept {
 }
 
 void Timeout::expire() noexcept {
-  if (owner_->root && !owner_->finished) owner_->root->interrupt(interrupt_);
+  if (owner_->root) owner_->root->interrupt(interrupt_);
 }
 
 Shield::Shield() {

@@ -19,13 +19,22 @@ class LibuvWorld : public World {
     check(uv_loop_init(&loop_), "uv_loop_init");
     check(uv_async_init(&loop_, &async_, [](uv_async_t*) {}), "uv_async_init");
     check(uv_timer_init(&loop_, &timer_), "uv_timer_init");
+    check(uv_prepare_init(&loop_, &prepare_), "uv_prepare_init");
+    prepare_.data = this;
+    // Started first, it runs after the user's own.
+    uv_prepare_start(&prepare_, [](uv_prepare_t* prepare) {
+      auto* world = static_cast<LibuvWorld*>(prepare->data);
+      if (world->too_long(world->until_)) uv_stop(prepare->loop);
+    });
     uv_unref(reinterpret_cast<uv_handle_t*>(&async_));
     uv_unref(reinterpret_cast<uv_handle_t*>(&timer_));
+    uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
   }
 
   ~LibuvWorld() override {
     uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
     uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+    uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), nullptr);
     // Handles that the user left open stay with their owner; the loop's memory goes with us, so
     // they are closed here.
     uv_walk(
@@ -46,6 +55,7 @@ class LibuvWorld : public World {
   }
 
   void poll(Time until) noexcept override {
+    until_ = until;
     if (until != 0 && until != never) arm(until);
     uv_ref(reinterpret_cast<uv_handle_t*>(&async_));  // a loop without one would not even look
     uv_run(&loop_, until == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
@@ -76,6 +86,8 @@ class LibuvWorld : public World {
   uv_loop_t loop_;
   uv_async_t async_;
   uv_timer_t timer_;
+  uv_prepare_t prepare_;
+  Time until_ = 0;  // of the poll that runs
 };
 
 class VirtualWorld final : public LibuvWorld {

@@ -5,6 +5,7 @@
 #include <uvlet/config.hpp>
 #include <uvlet/duration.hpp>
 
+#include <functional>
 #include <memory>
 
 typedef struct uv_loop_s uv_loop_t;
@@ -14,6 +15,9 @@ namespace uvlet::inline UVLET_ABI {
 class World {
  public:
   virtual ~World() = default;
+  // Asked before a poll may block until then: a callback of the user's, run by the loop, may have
+  // made a Root ready, or started an earlier timer. Set by the hub.
+  std::function<bool(Time until)> too_long;
   virtual uv_loop_t* loop() noexcept = 0;
   virtual Time now() noexcept = 0;
   // Lets events happen. Returns when some did, at `until` (0: at once) or after wake().

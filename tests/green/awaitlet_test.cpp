@@ -3,13 +3,19 @@
 #include <aio/future.hpp>
 #include <aio/gather.hpp>
 #include <aio/sleep.hpp>
+#include <aio/wait_for.hpp>
+#include <green/awaitlet.hpp>
 #include <green/event.hpp>
+#include <green/timeout.hpp>
+#include <uvlet/hub.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <coroutine>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <uv.h>
 
 namespace {
 
@@ -76,6 +82,88 @@ struct Foreign {
   }
   std::coroutine_handle<promise_type> handle;
 };
+
+// Resumes who awaits it before await_suspend returns.
+struct ResumesAtOnce {
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const { handle.resume(); }
+  int await_resume() const noexcept { return 11; }
+};
+
+// Decides in await_suspend that there is nothing to wait for.
+struct NotSuspended {
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<>) const noexcept { return false; }
+  int await_resume() const noexcept { return 12; }
+};
+
+// Transfers to the coroutine it is given: back to who awaits.
+struct Transfers {
+  bool await_ready() const noexcept { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> handle) const noexcept {
+    return handle;
+  }
+  int await_resume() const noexcept { return 13; }
+};
+
+struct ThrowsInSuspend {
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<>) const { throw std::runtime_error("in suspend"); }
+  void await_resume() const noexcept {}
+};
+
+struct ThrowsOnAnotherThread : OnAnotherThread {
+  int await_resume() const { throw std::runtime_error("from afar"); }
+};
+
+// Neither copied nor moved: it is awaited where it stands.
+struct Pinned {
+  explicit Pinned(int number) : value(number) {}
+  Pinned(const Pinned&) = delete;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    std::thread([handle] { handle.resume(); }).detach();
+  }
+  int& await_resume() noexcept { return value; }
+  int value;
+};
+
+struct ByMember {
+  OnAnotherThread operator co_await() const { return {21}; }
+};
+struct ByFunction {};
+NotSuspended operator co_await(ByFunction) { return {}; }
+
+struct NoResult {
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const {
+    std::thread([handle] { handle.resume(); }).detach();
+  }
+  void await_resume() const noexcept {}
+};
+
+// Calls a function from a raw libuv callback, and waits until that has been.
+template <class F>
+void in_a_callback(F body) {
+  struct Once {
+    uv_async_t async;
+    F body;
+    green::Event<> fired, closed;
+  } once{{}, std::move(body), {}, {}};
+  auto callback = [](uv_async_t* async) {
+    auto* self = static_cast<Once*>(async->data);
+    self->body();
+    self->fired.send();
+  };
+  REQUIRE(uv_async_init(uvlet::Hub::current().loop(), &once.async, callback) == 0);
+  once.async.data = &once;
+  uv_async_send(&once.async);
+  once.fired.wait();
+  uv_close(reinterpret_cast<uv_handle_t*>(&once.async), [](uv_handle_t* handle) {
+    static_cast<Once*>(handle->data)->closed.send();
+  });
+  once.closed.wait();
+}
 
 }  // namespace
 
@@ -313,4 +401,659 @@ TEST_CASE("a million ready co_awaits and a deep recursion fit on a small stack")
   };
   CHECK(green::spawn([&] { return green::awaitlet(loop(1'000'000)); }).wait() == 1'000'000);
   CHECK(green::spawn([] { return green::awaitlet(Deep::down(10'000)); }).wait() == 10'000);
+}
+
+TEST_CASE("awaitlet gives void, move-only and large results by value") {
+  auto nothing = []() -> aio::task<> { co_await aio::sleep(0); };
+  static_assert(std::is_void_v<decltype(green::awaitlet(nothing()))>);
+  green::awaitlet(nothing());
+  auto boxed = []() -> aio::task<std::unique_ptr<int>> {
+    co_await aio::sleep(0);
+    co_return std::make_unique<int>(4);
+  };
+  CHECK(*green::awaitlet(boxed()) == 4);
+  auto text = []() -> aio::task<std::string> { co_return std::string(100'000, 'x'); };
+  static_assert(std::is_same_v<decltype(green::awaitlet(text())), std::string>);
+  CHECK(green::awaitlet(text()).size() == 100'000);
+}
+
+TEST_CASE("awaitlet rethrows the same exception object, whatever its type") {
+  const auto error = std::make_exception_ptr(std::runtime_error("this one"));
+  auto throws = [](std::exception_ptr thrown) -> aio::task<> {
+    co_await aio::sleep(0);
+    std::rethrow_exception(thrown);
+  };
+  try {
+    green::awaitlet(throws(error));
+    FAIL("did not throw");
+  } catch (...) {
+    CHECK(std::current_exception() == error);
+  }
+  CHECK_THROWS_AS(green::awaitlet(throws(std::make_exception_ptr(5))), int);
+}
+
+TEST_CASE("a task that throws after a wait has destroyed its locals before awaitlet throws") {
+  int alive = 0;
+  auto throws = [](int& counter) -> aio::task<> {
+    const test::Counted counted(counter);
+    co_await aio::sleep(0.001);
+    throw std::runtime_error("late");
+  };
+  CHECK_THROWS_AS(green::awaitlet(throws(alive)), std::runtime_error);
+  CHECK(alive == 0);
+}
+
+TEST_CASE("awaitlet of a done Future does not switch, of one that failed it throws") {
+  auto done = aio::Future<int>::create();
+  done.set_result(3);
+  bool other_ran = false;
+  auto other = green::spawn([&] { other_ran = true; });
+  CHECK(green::awaitlet(done) == 3);
+  const aio::Future<int>& constant = done;
+  CHECK(green::awaitlet(constant) == 3);
+  auto failed = aio::Future<>::create();
+  failed.set_exception(std::make_exception_ptr(std::runtime_error("failed")));
+  CHECK_THROWS_AS(green::awaitlet(failed), std::runtime_error);
+  CHECK_FALSE(other_ran);
+  other.wait();
+}
+
+TEST_CASE("awaitlet of a green thread that was killed is CancelledError, wait is GreenletExit") {
+  auto killed = green::spawn([] { green::sleep(100); });
+  green::sleep(0);
+  killed.kill();
+  CHECK_THROWS_AS(green::awaitlet(killed), aio::CancelledError);
+  CHECK_THROWS_AS(green::awaitlet(killed.wait_async()), green::GreenletExit);
+  CHECK_THROWS_AS(killed.wait(), green::GreenletExit);
+}
+
+TEST_CASE("awaitlet of an event with a limit gives what wait with one gives") {
+  green::Event<int> event;
+  CHECK_FALSE(green::awaitlet(event.wait_async(0.001)).has_value());
+  event.send(4);
+  CHECK(green::awaitlet(event.wait_async(0.001)) == 4);
+  green::Event<> plain;
+  CHECK_FALSE(green::awaitlet(plain.wait_async(0.001)));
+}
+
+TEST_CASE("awaitables of other libraries that resume while they suspend") {
+  CHECK(green::awaitlet(ResumesAtOnce()) == 11);
+  CHECK(green::awaitlet(NotSuspended()) == 12);
+  CHECK(green::awaitlet(Transfers()) == 13);
+  CHECK_THROWS_WITH_AS(green::awaitlet(ThrowsInSuspend()), "in suspend", std::runtime_error);
+  auto body = []() -> aio::task<int> {
+    int sum = co_await ResumesAtOnce();
+    sum += co_await NotSuspended();
+    sum += co_await Transfers();
+    try {
+      co_await ThrowsInSuspend();
+    } catch (const std::runtime_error&) {
+      sum += 100;
+    }
+    co_return sum;
+  };
+  CHECK(green::awaitlet(body()) == 136);
+  CHECK(aio::run(body()) == 136);
+}
+
+TEST_CASE("awaitables of other libraries: with an operator, without a result, that cannot move") {
+  CHECK(green::awaitlet(ByMember()) == 21);
+  CHECK(green::awaitlet(ByFunction()) == 12);
+  green::awaitlet(NoResult());
+  Pinned pinned(22);
+  CHECK(green::awaitlet(pinned) == 22);
+  static_assert(std::is_same_v<decltype(green::awaitlet(pinned)), int>);
+  auto body = [](Pinned& on) -> aio::task<int> {
+    co_await NoResult();
+    int sum = co_await ByMember();
+    sum += co_await ByFunction();
+    sum += co_await on;
+    co_return sum;
+  };
+  CHECK(aio::run(body(pinned)) == 55);
+}
+
+TEST_CASE("an exception of another library's awaitable crosses the threads") {
+  CHECK_THROWS_WITH_AS(green::awaitlet(ThrowsOnAnotherThread{}), "from afar", std::runtime_error);
+  auto catches = []() -> aio::task<std::string> {
+    std::string text;
+    try {
+      co_await ThrowsOnAnotherThread{};
+    } catch (const std::runtime_error& error) {
+      text = error.what();
+    }
+    co_return text + co_await aio::sleep(0, std::string("!"));
+  };
+  CHECK(aio::run(catches()) == "from afar!");
+}
+
+TEST_CASE("many wait for other threads at once, others run meanwhile") {
+  std::vector<green::GreenThread<int>> threads;
+  std::vector<aio::Future<int>> tasks;
+  auto body = [](int i) -> aio::task<int> {
+    int sum = 0;
+    for (int j = 0; j < 3; ++j) sum += co_await OnAnotherThread{i};
+    co_return sum;
+  };
+  for (int i = 0; i < 20; ++i) {
+    threads.push_back(green::spawn([i] { return green::awaitlet(OnAnotherThread{i}); }));
+    tasks.push_back(aio::create_task(body(i)));
+  }
+  for (int i = 0; i < 20; ++i) {
+    CHECK(threads[static_cast<std::size_t>(i)].wait() == i);
+    CHECK(green::awaitlet(tasks[static_cast<std::size_t>(i)]) == 3 * i);
+  }
+}
+
+TEST_CASE("who is killed in a foreign wait ends when that does, with the kill") {
+  std::coroutine_handle<> place;
+  bool after = false;
+  auto victim = green::spawn([&] {
+    green::awaitlet(ResumedByHand{&place});
+    after = true;
+  });
+  green::sleep(0);
+  victim.kill();
+  CHECK_FALSE(victim.dead());  // the other library may hold references into its frames
+  place.resume();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK_FALSE(after);
+}
+
+TEST_CASE("a cancelled task ends its foreign wait first") {
+  std::coroutine_handle<> place;
+  auto body = [](std::coroutine_handle<>* where) -> aio::task<> {
+    co_await ResumedByHand{where};
+  };
+  auto future = aio::create_task(body(&place));
+  green::sleep(0);
+  CHECK(future.cancel());
+  green::sleep(0.002);
+  CHECK_FALSE(future.done());
+  place.resume();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+}
+
+TEST_CASE("awaitlet nests through fifty layers, and an exception comes back through all of them") {
+  struct Layer {
+    static int green_layer(int depth, bool fail) {
+      return green::awaitlet(task_layer(depth, fail));
+    }
+    static aio::task<int> task_layer(int depth, bool fail) {
+      if (depth > 0) co_return 1 + green_layer(depth - 1, fail);
+      co_await aio::sleep(0.001);
+      if (fail) throw std::runtime_error("innermost");
+      co_return 0;
+    }
+  };
+  test::in_green_thread([] {
+    CHECK(Layer::green_layer(50, false) == 50);
+    CHECK_THROWS_WITH_AS(Layer::green_layer(50, true), "innermost", std::runtime_error);
+  });
+  CHECK(aio::run(Layer::task_layer(50, false)) == 50);
+}
+
+TEST_CASE("green calls of every kind inside a coroutine suspend just that coroutine") {
+  test::Log log;
+  green::Event<> event;
+  auto blocks = [&]() -> aio::task<> {
+    log("waits");
+    event.wait();
+    log("sent");
+    green::spawn([&] { log("thread"); }).wait();
+    green::awaitlet(sleeps_and_gives(0.001, 1));
+    log("slept");
+    co_return;
+  };
+  auto task = aio::create_task(blocks());
+  auto other = [&]() -> aio::task<> {
+    co_await aio::sleep(0);
+    log("other");
+    event.send();
+  };
+  green::awaitlet(other());
+  green::awaitlet(task);
+  CHECK(log.text() == "waits other sent thread slept");
+}
+
+TEST_CASE("a coroutine awaits a green thread: its result, its exception, any number of times") {
+  auto body = []() -> aio::task<std::string> {
+    auto thread = green::spawn([] {
+      green::sleep(0.001);
+      return std::string("result");
+    });
+    const std::string first = co_await thread;
+    std::string text = first + (co_await thread == first ? " again" : "");
+    const auto failing = green::spawn([]() -> int { throw std::runtime_error("error"); });
+    try {
+      co_await failing;
+    } catch (const std::runtime_error& error) {
+      text += std::string(" ") + error.what();
+    }
+    auto nothing = green::spawn([] {});
+    co_await nothing;
+    co_return text;
+  };
+  const test::Quiet quiet;
+  CHECK(aio::run(body()) == "result again error");
+  CHECK(green::awaitlet(body()) == "result again error");
+}
+
+TEST_CASE("a coroutine takes a move-only result of a green thread by its only handle") {
+  auto takes = []() -> aio::task<int> {
+    auto box = co_await green::spawn([] { return std::make_unique<int>(5); });
+    auto thread = green::spawn([] { return std::make_unique<int>(6); });
+    auto second = co_await std::move(thread).wait_async();
+    co_return *box * 10 + *second;
+  };
+  CHECK(aio::run(takes()) == 56);
+  auto shared = []() -> aio::task<bool> {
+    auto thread = green::spawn([] { return std::make_unique<int>(6); });
+    auto other = thread;
+    try {
+      co_await std::move(thread);
+    } catch (const std::logic_error&) {
+      co_return true;
+    }
+    co_return false;
+  };
+  CHECK(aio::run(shared()));
+}
+
+TEST_CASE("a coroutine cancelled in wait_async leaves the green thread alone") {
+  auto thread = green::spawn([] {
+    green::sleep(0.01);
+    return 8;
+  });
+  auto waits = [](green::GreenThread<int> on) -> aio::task<int> {
+    co_return co_await on.wait_async();
+  };
+  auto future = aio::create_task(waits(thread));
+  green::sleep(0.001);
+  future.cancel();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK_FALSE(thread.dead());
+  CHECK(thread.wait() == 8);
+}
+
+TEST_CASE("an awaited green thread that was killed is CancelledError in the coroutine") {
+  auto thread = green::spawn([] { green::sleep(100); });
+  auto awaits = [](green::GreenThread<void> on) -> aio::task<std::string> {
+    try {
+      co_await on;
+    } catch (const aio::CancelledError&) {
+      co_return "cancelled";
+    } catch (const green::GreenletExit&) {
+      co_return "exit";
+    }
+    co_return "none";
+  };
+  auto future = aio::create_task(awaits(thread));
+  green::sleep(0.001);
+  thread.kill();
+  CHECK(green::awaitlet(future) == "cancelled");
+  CHECK_FALSE(future.cancelled());
+}
+
+TEST_CASE("async_def is lazy, takes references by std::ref, and may give nothing") {
+  int calls = 0;
+  auto adds = [](int& to, int by) { to += by; };
+  {
+    auto unused = aio::async_def(adds, std::ref(calls), 1);
+    green::sleep(0);
+  }
+  CHECK(calls == 0);
+  aio::task<void> work = aio::async_def(adds, std::ref(calls), 2);
+  green::sleep(0);
+  CHECK(calls == 0);
+  aio::run(std::move(work));
+  CHECK(calls == 2);
+  green::awaitlet(aio::async_def(adds, std::ref(calls), 3));
+  CHECK(calls == 5);
+}
+
+TEST_CASE("async_def gives move-only results, and its exceptions as they are") {
+  auto box = aio::run(aio::async_def([](std::unique_ptr<int> in) { return in; },
+                                     std::make_unique<int>(9)));
+  CHECK(*box == 9);
+  CHECK_THROWS_WITH_AS(
+      aio::run(aio::async_def([]() -> int { throw std::out_of_range("range"); })), "range",
+      std::out_of_range);
+}
+
+TEST_CASE("async_def runs on a green thread of its own, which may await the same loop") {
+  const auto self = green::getcurrent();
+  auto inside = [self] {
+    green::sleep(0.001);
+    return !(green::getcurrent() == self) && green::awaitlet(sleeps_and_gives(0.001, 3)) == 3;
+  };
+  CHECK(green::awaitlet(aio::async_def(inside)));
+}
+
+TEST_CASE("several async_defs run at the same time") {
+  green::Event<> first, second;
+  auto meets = [](green::Event<>& mine, green::Event<>& theirs) {
+    mine.send();
+    theirs.wait();
+    return 1;
+  };
+  auto both = aio::gather(aio::async_def(meets, std::ref(first), std::ref(second)),
+                          aio::async_def(meets, std::ref(second), std::ref(first)));
+  CHECK(aio::run(aio::wait_for(std::move(both), test::watchdog)) == std::tuple(1, 1));
+}
+
+TEST_CASE("wait_for an async_def kills the function, whose destructors run first") {
+  int alive = 0;
+  auto blocks = [](int& counter) {
+    const test::Counted counted(counter);
+    green::sleep(100);
+  };
+  CHECK_THROWS_AS(aio::run(aio::wait_for(aio::async_def(blocks, std::ref(alive)), 0.005)),
+                  aio::TimeoutError);
+  CHECK(alive == 0);
+}
+
+TEST_CASE("a function under async_def that survives its kill finishes before the cancel goes on") {
+  test::Log log;
+  auto survives = [](test::Log& to) {
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      to("exit");
+    }
+    green::sleep(0.001);
+    to("finished");
+    return 1;
+  };
+  auto future = aio::create_task(aio::async_def(survives, std::ref(log)));
+  green::sleep(0.001);
+  future.cancel();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(log.text() == "exit finished");
+}
+
+TEST_CASE("sync passes arguments through and gives results of every kind") {
+  auto add = [](int& to, std::unique_ptr<int> by) -> aio::task<> {
+    co_await aio::sleep(0);
+    to += *by;
+  };
+  int total = 1;
+  auto blocking = green::sync(add);
+  blocking(total, std::make_unique<int>(2));
+  CHECK(total == 3);
+  auto box = green::sync([](int value) -> aio::task<std::unique_ptr<int>> {
+    co_await aio::sleep(0);
+    co_return std::make_unique<int>(value);
+  });
+  CHECK(*box(5) == 5);
+  CHECK(*box(6) == 6);
+  CHECK_THROWS_AS(green::sync(fails)(), std::runtime_error);
+  CHECK(green::spawn(green::sync(gives), 4).wait() == 4);
+  CHECK(green::sync([](int v) { return aio::create_task(gives(v)); })(7) == 7);
+}
+
+TEST_CASE("spawn_for_awaitable: results, exceptions, nothing, move-only") {
+  const test::Quiet quiet;
+  CHECK_THROWS_WITH_AS(green::spawn_for_awaitable(fails()).wait(), "failed", std::runtime_error);
+  auto nothing = []() -> aio::task<> { co_await aio::sleep(0); };
+  green::GreenThread<void> thread = green::spawn_for_awaitable(nothing());
+  CHECK_FALSE(thread.dead());
+  thread.wait();
+  auto boxed = []() -> aio::task<std::unique_ptr<int>> { co_return std::make_unique<int>(3); };
+  CHECK(*green::spawn_for_awaitable(boxed()).wait() == 3);
+  green::GreenThread<int> of_future =
+      green::spawn_for_awaitable(aio::create_task(sleeps_and_gives(0.001, 6)));
+  CHECK(of_future.wait() == 6);
+}
+
+TEST_CASE("a task given to spawn_for_awaitable and killed before its start never runs") {
+  bool ran = false;
+  int alive = 0;
+  auto body = [](bool& to, test::Counted) -> aio::task<> {
+    to = true;
+    co_return;
+  };
+  auto thread = green::spawn_for_awaitable(body(ran, test::Counted(alive)));
+  thread.kill();
+  CHECK_THROWS_AS(thread.wait(), green::GreenletExit);
+  CHECK_FALSE(ran);
+  CHECK(alive == 0);
+}
+
+TEST_CASE("a Future that is cancelled ends who waits for it in spawn_for_awaitable") {
+  const test::Quiet quiet;
+  auto future = aio::Future<int>::create();
+  auto thread = green::spawn_for_awaitable(future);
+  green::sleep(0);
+  future.cancel();
+  CHECK_THROWS_AS(thread.wait(), aio::CancelledError);
+}
+
+TEST_CASE("ensure_future of a green thread: cancelling it kills the thread") {
+  auto thread = green::spawn([] {
+    green::sleep(100);
+    return 1;
+  });
+  aio::Future<int> future = aio::ensure_future(thread);
+  green::sleep(0.001);
+  CHECK_FALSE(future.done());
+  future.cancel();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(thread.dead());
+  CHECK(green::awaitlet(aio::ensure_future(green::spawn([] { return 2; }))) == 2);
+}
+
+TEST_CASE("in a libuv callback awaitlet takes what is ready, and refuses to wait") {
+  int ready = 0;
+  bool refused_task = false, refused_operation = false;
+  int alive = 0;
+  auto waits = [](int& counter) -> aio::task<> {
+    const test::Counted counted(counter);
+    co_await aio::sleep(0.001);
+  };
+  auto done = aio::Future<int>::create();
+  done.set_result(2);
+  in_a_callback([&] {
+    ready = green::awaitlet(gives(1)) + green::awaitlet(done);
+    try {
+      green::awaitlet(waits(alive));
+    } catch (const green::NoAwaitletContext&) {
+      refused_task = true;
+    }
+    try {
+      green::awaitlet(aio::sleep(0.001));
+    } catch (const green::NoAwaitletContext&) {
+      refused_operation = true;
+    }
+  });
+  CHECK(ready == 3);
+  CHECK(refused_task);
+  CHECK(refused_operation);
+  CHECK(alive == 0);
+  CHECK(green::awaitlet(sleeps_and_gives(0.001, 4)) == 4);
+}
+
+TEST_CASE("a libuv callback may make tasks, complete Futures and kill: it only schedules") {
+  auto future = aio::Future<int>::create();
+  auto victim = green::spawn([] { green::sleep(100); });
+  green::sleep(0);
+  aio::Future<int> made;
+  bool dead_at_once = true;
+  in_a_callback([&] {
+    made = aio::create_task(sleeps_and_gives(0.001, 5));
+    future.set_result(6);
+    victim.kill();
+    dead_at_once = victim.dead();
+  });
+  CHECK_FALSE(dead_at_once);
+  CHECK(green::awaitlet(made) == 5);
+  CHECK(green::awaitlet(future) == 6);
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+}
+
+TEST_CASE("a libuv timer that is due already wakes who waits for what its callback does") {
+  struct Seen {
+    uv_timer_t timer;
+    green::Event<> sent, closed;
+    aio::Future<int> made;
+  } seen;
+  uv_timer_init(uvlet::Hub::current().loop(), &seen.timer);
+  seen.timer.data = &seen;
+  auto callback = [](uv_timer_t* timer) {
+    auto* self = static_cast<Seen*>(timer->data);
+    self->made = aio::create_task(sleeps_and_gives(0.001, 5));
+    self->sent.send();
+  };
+  for (int i = 0; i < 3; ++i) {
+    uv_timer_start(&seen.timer, callback, 0, 0);
+    // Without another reason to wake, the loop must not go to sleep on what is ready.
+    CHECK(green::move_on_after(1.0, [&] { seen.sent.wait(); }));
+    CHECK(green::awaitlet(seen.made) == 5);
+    seen.sent.reset();
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(&seen.timer), [](uv_handle_t* handle) {
+    static_cast<Seen*>(handle->data)->closed.send();
+  });
+  seen.closed.wait();
+}
+
+TEST_CASE("each OS thread awaits on its own hub") {
+  std::atomic<int> sum{0};
+  uvlet::run_on_threads(3, [&](int index) {
+    sum += green::awaitlet(sleeps_and_gives(0.001, index));
+    sum += aio::run(sleeps_and_gives(0.001, 10));
+    sum += green::spawn([] { return green::awaitlet(OnAnotherThread{100}); }).wait();
+  });
+  CHECK(sum == 3 + 30 + 300);
+}
+
+TEST_CASE("an exception reaches a coroutine of another library") {
+  test::Log log;
+  auto failing = aio::Future<int>::create();
+  auto body = [](aio::Future<int> future, test::Log& l) -> Foreign {
+    try {
+      co_await fails();
+    } catch (const std::runtime_error& error) {
+      l(error.what());
+    }
+    try {
+      co_await future;
+    } catch (const aio::CancelledError&) {
+      l("cancelled");
+    }
+    const auto failed = green::spawn([] { throw std::out_of_range("range"); });
+    try {
+      co_await failed;
+    } catch (const std::out_of_range& error) {
+      l(error.what());
+    }
+    throw std::logic_error("its own");
+  };
+  const test::Quiet quiet;
+  Foreign foreign = body(failing, log);
+  green::sleep(0.002);
+  failing.cancel();
+  green::sleep(0.002);
+  CHECK(log.text() == "failed cancelled range");
+  REQUIRE(foreign.handle.done());
+  CHECK_THROWS_AS(std::rethrow_exception(foreign.handle.promise().error), std::logic_error);
+}
+
+TEST_CASE("a coroutine of another library needs no wait for what is there already") {
+  test::Log log;
+  auto future = aio::Future<int>::create();
+  future.set_result(1);
+  green::Event<int> event;
+  event.send(2);
+  auto body = [&]() -> Foreign {
+    log(std::to_string(co_await future));
+    log(std::to_string(co_await event.wait_async()));
+  };
+  Foreign foreign = body();
+  CHECK(log.text() == "1 2");
+  CHECK(foreign.handle.done());
+}
+
+TEST_CASE("coroutines of several libraries and green threads wait for the same event in turn") {
+  test::Log log;
+  green::Event<> event;
+  auto native = [&]() -> aio::task<> {
+    co_await event.wait_async();
+    log("task");
+  };
+  auto foreign = [&]() -> Foreign {
+    co_await event.wait_async();
+    log("foreign");
+  };
+  auto first = green::spawn([&] {
+    event.wait();
+    log("thread");
+  });
+  green::sleep(0);
+  Foreign second = foreign();
+  auto third = aio::create_task(native());
+  green::sleep(0);
+  event.send();
+  first.wait();
+  green::awaitlet(third);
+  CHECK(log.text() == "thread foreign task");
+}
+
+TEST_CASE("destroying a coroutine of another library leaves what it waited for usable") {
+  green::Event<int> event;
+  auto future = aio::Future<int>::create();
+  auto thread = green::spawn([] {
+    green::sleep(0.005);
+    return 3;
+  });
+  int alive = 0;
+  auto waits = [&](int kind) -> Foreign {
+    const test::Counted counted(alive);
+    if (kind == 0) co_await event.wait_async();
+    if (kind == 1) co_await future;
+    if (kind == 2) co_await thread.wait_async();
+    if (kind == 3) co_await event.wait_async(100);
+  };
+  for (int kind = 0; kind < 4; ++kind) {
+    Foreign foreign = waits(kind);
+    green::sleep(0);
+    CHECK(alive == 1);
+  }
+  CHECK(alive == 0);
+  event.send(1);
+  future.set_result(2);
+  CHECK(event.wait() == 1);
+  CHECK(green::awaitlet(future) == 2);
+  CHECK(thread.wait() == 3);
+}
+
+TEST_CASE("destroying one waiter of another library does not take the wake-up of the next") {
+  green::Event<> event;
+  auto foreign = [&]() -> Foreign { co_await event.wait_async(); };
+  auto first = std::make_unique<Foreign>(foreign());
+  auto second = green::spawn([&] { event.wait(); });
+  green::sleep(0);
+  first.reset();
+  event.send();
+  green::with_timeout(test::watchdog, [&] { second.wait(); });
+}
+
+TEST_CASE("a coroutine of another library awaits gather, wait_for and async_def of ours") {
+  test::Log log;
+  auto body = [&]() -> Foreign {
+    const auto [a, b] = co_await aio::gather(sleeps_and_gives(0.001, 1), gives(2));
+    log(std::to_string(a + b));
+    try {
+      co_await aio::wait_for(sleeps_and_gives(100, 1), 0.002);
+    } catch (const aio::TimeoutError&) {
+      log("timeout");
+    }
+    log(std::to_string(co_await aio::async_def([] {
+      green::sleep(0.001);
+      return 4;
+    })));
+  };
+  Foreign foreign = body();
+  for (int i = 0; i < 1000 && !foreign.handle.done(); ++i) green::sleep(0.001);
+  CHECK(log.text() == "3 timeout 4");
 }

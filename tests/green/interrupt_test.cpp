@@ -3,9 +3,15 @@
 #include <aio/future.hpp>
 #include <aio/sleep.hpp>
 #include <aio/wait_for.hpp>
+#include <green/awaitlet.hpp>
 #include <green/event.hpp>
+#include <green/timeout.hpp>
 
+#include <cerrno>
+#include <initializer_list>
 #include <memory>
+#include <stdexcept>
+#include <system_error>
 
 namespace {
 
@@ -60,6 +66,41 @@ aio::task<void> swallows() {
     co_await aio::sleep(100);
   } catch (const aio::CancelledError&) {
   }
+}
+
+// Waits in its destructor, as code that closes a connection does.
+struct SlowEnd {
+  test::Log& log;
+  std::string name;
+  ~SlowEnd() {
+    log(name + ":begins");
+    green::sleep(0.005);
+    log(name + ":ends");
+  }
+};
+
+aio::task<std::string> what_it_sees(uvlet::Duration length) {
+  try {
+    co_await aio::sleep(length);
+  } catch (const aio::CancelledError&) {
+    co_return "cancelled";
+  } catch (const green::GreenletExit&) {
+    co_return "exit";
+  } catch (const green::TimeoutExpired&) {
+    co_return "timeout";
+  }
+  co_return "nothing";
+}
+
+// Which of some Timeouts it was that fired: its index, or -1.
+int which(const green::TimeoutExpired& expired,
+          std::initializer_list<const green::Timeout*> timeouts) {
+  int index = 0;
+  for (const green::Timeout* timeout : timeouts) {
+    if (expired.is(*timeout)) return index;
+    ++index;
+  }
+  return -1;
 }
 
 }  // namespace
@@ -383,4 +424,652 @@ TEST_CASE("random kills through three alternating layers leave no frame and lose
   CHECK(killed > 0);
   CHECK(killed < 2000);
   CHECK(alive == 0);
+}
+
+TEST_CASE("catch of std::exception swallows neither kill nor Timeout nor cancel") {
+  int swallowed = 0;
+  auto stubborn = [&]() -> aio::task<> {
+    try {
+      co_await aio::sleep(100);
+    } catch (const std::exception&) {
+      ++swallowed;
+    }
+  };
+  auto in_green = [&] {
+    try {
+      green::awaitlet(stubborn());
+    } catch (const std::exception&) {
+      ++swallowed;
+    }
+  };
+  auto victim = green::spawn(in_green);
+  green::sleep(0);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK_THROWS_AS(green::with_timeout(0.002, in_green), green::TimeoutExpired);
+  auto future = aio::create_task(stubborn());
+  green::sleep(0);
+  future.cancel();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(swallowed == 0);
+}
+
+TEST_CASE("a green call that swallows the kill inside a coroutine keeps it from nobody outside") {
+  test::Log log;
+  auto body = [&]() -> aio::task<int> {
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      log("inner:exit");
+    }
+    co_await aio::sleep(0.001);
+    log("went on");
+    co_return 5;
+  };
+  auto victim = green::spawn([&] { return green::awaitlet(body()); });
+  green::sleep(0);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "inner:exit went on");
+}
+
+TEST_CASE("a coroutine that replaces the CancelledError does not replace the kill") {
+  auto replaces = []() -> aio::task<> {
+    try {
+      co_await aio::sleep(100);
+    } catch (const aio::CancelledError&) {
+      throw std::runtime_error("instead");
+    }
+  };
+  auto victim = green::spawn([&] { green::awaitlet(replaces()); });
+  green::sleep(0);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+}
+
+TEST_CASE("a victim may catch the kill around awaitlet, and awaitlet again") {
+  auto victim = green::spawn([] {
+    std::string seen;
+    try {
+      green::awaitlet(swallows());
+    } catch (const green::GreenletExit&) {
+      seen = "exit";
+    }
+    return seen + " " + green::awaitlet(what_it_sees(0.001));
+  });
+  green::sleep(0);
+  victim.kill();
+  CHECK_FALSE(victim.dead());
+  CHECK(victim.wait() == "exit nothing");
+}
+
+TEST_CASE("a kill with an exception of one's own is CancelledError in the coroutine, then itself") {
+  const test::Quiet quiet;
+  test::Log log;
+  auto victim = green::spawn([&] {
+    try {
+      green::awaitlet(sleeps(log, "task"));
+    } catch (const std::out_of_range& error) {
+      log(error.what());
+      throw;
+    }
+  });
+  green::sleep(0);
+  victim.kill(std::out_of_range("reason"));
+  CHECK_THROWS_AS(victim.wait(), std::out_of_range);
+  CHECK(log.text() == "task:cancelled ~task reason");
+}
+
+TEST_CASE("a Timeout with an exception of one's own throws that, around tasks too") {
+  auto limited = [](auto body) {
+    const green::Timeout timeout(0.002, std::runtime_error("too slow"));
+    body();
+  };
+  CHECK_THROWS_WITH_AS(limited([] { green::sleep(100); }), "too slow", std::runtime_error);
+  CHECK_THROWS_WITH_AS(limited([] { green::awaitlet(swallows()); }), "too slow",
+                       std::runtime_error);
+  const auto held = std::make_exception_ptr(std::out_of_range("held"));
+  const auto with_pointer = [&] {
+    const green::Timeout timeout(0.002, held);
+    green::sleep(100);
+  };
+  CHECK_THROWS_WITH_AS(with_pointer(), "held", std::out_of_range);
+}
+
+TEST_CASE("a Timeout of a coroutine around an awaitlet: cancelled below, itself in the coroutine") {
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    const green::Timeout timeout(0.002);
+    try {
+      green::awaitlet(sleeps(log, "inner"));
+    } catch (const green::TimeoutExpired& expired) {
+      log(expired.is(timeout) ? "own" : "other");
+    }
+    co_await aio::sleep(0);
+    log("goes on");
+  };
+  green::awaitlet(body());
+  CHECK(log.text() == "inner:cancelled ~inner own goes on");
+  aio::run(body());
+}
+
+TEST_CASE("a Timeout of a coroutine is itself in the coroutines that it awaits") {
+  auto outer = []() -> aio::task<std::string> {
+    const green::Timeout timeout(0.002);
+    co_return co_await what_it_sees(100);
+  };
+  CHECK(green::awaitlet(outer()) == "timeout");
+  CHECK(aio::run(outer()) == "timeout");
+}
+
+TEST_CASE("who is killed before it starts never awaits") {
+  bool ran = false;
+  auto victim = green::spawn([&] {
+    ran = true;
+    green::awaitlet(swallows());
+  });
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK_FALSE(ran);
+}
+
+TEST_CASE("killing oneself inside a coroutine throws at the call, and out of the awaitlet") {
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    const Marker marker(log, "task");
+    try {
+      green::getcurrent().kill();
+      log("after");
+    } catch (const green::GreenletExit&) {
+      log("exit");
+      throw;
+    }
+    co_return;
+  };
+  auto self = green::spawn([&] { green::awaitlet(body()); });
+  CHECK_THROWS_AS(self.wait(), green::GreenletExit);
+  CHECK(log.text() == "exit ~task");
+}
+
+TEST_CASE("killing a task: its coroutine sees the kill itself, its Future ends with it") {
+  green::Greenlet self;
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    self = green::getcurrent();
+    const Marker marker(log, "task");
+    try {
+      co_await aio::sleep(100);
+    } catch (const green::GreenletExit&) {
+      log("exit");
+      throw;
+    }
+  };
+  auto future = aio::create_task(body());
+  green::sleep(0);
+  self.kill();
+  CHECK_THROWS_AS(green::awaitlet(future), green::GreenletExit);
+  CHECK(log.text() == "exit ~task");
+  CHECK(self.dead());
+}
+
+TEST_CASE("cancelling a task that is in a green call throws CancelledError there") {
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    const Marker marker(log, "task");
+    watch(log, "green", [] { green::sleep(100); });
+    co_return;
+  };
+  auto future = aio::create_task(body());
+  green::sleep(0);
+  CHECK(future.cancel());
+  CHECK_FALSE(future.done());
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(log.text() == "green:cancelled ~task");
+}
+
+TEST_CASE("cancelling through task, green, task, green unwinds innermost first") {
+  test::Log log;
+  auto middle = [&] { watch(log, "middle", [&] { green::awaitlet(sleeps(log, "inner")); }); };
+  auto outer = [&]() -> aio::task<> {
+    const Marker marker(log, "outer");
+    middle();
+    co_return;
+  };
+  auto future = aio::create_task(outer());
+  green::sleep(0);
+  future.cancel();
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(log.text() == "inner:cancelled ~inner middle:cancelled ~outer");
+}
+
+TEST_CASE("a task that swallows its cancel and waits again ends with its value") {
+  auto body = []() -> aio::task<std::string> {
+    const std::string first = co_await what_it_sees(100);
+    co_return first + " " + co_await what_it_sees(0.001);
+  };
+  auto future = aio::create_task(body());
+  green::sleep(0);
+  CHECK(future.cancel());
+  CHECK(green::awaitlet(future) == "cancelled nothing");
+  CHECK_FALSE(future.cancelled());
+}
+
+TEST_CASE("a Future whose task swallows the cancel gives its value to who awaits it in a task") {
+  auto inner = aio::create_task(what_it_sees(100));
+  auto awaits = [](aio::Future<std::string> on) -> aio::task<std::string> {
+    co_return co_await on;
+  };
+  auto outer = aio::create_task(awaits(inner));
+  green::sleep(0.001);
+  outer.cancel();
+  CHECK(green::awaitlet(outer) == "cancelled");
+  CHECK_FALSE(outer.cancelled());
+}
+
+TEST_CASE("a kill behind a Future whose task swallows it is a kill all the same") {
+  auto inner = aio::create_task(what_it_sees(100));
+  auto victim = green::spawn([&] { return green::awaitlet(inner); });
+  green::sleep(0.001);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(green::awaitlet(inner) == "cancelled");
+}
+
+TEST_CASE("in an awaitlet a kill stops a driven task at once") {
+  auto victim = green::spawn([] { green::awaitlet(swallows()); });
+  green::sleep(0);
+  victim.kill();
+  CHECK(victim.dead());
+}
+
+TEST_CASE("a task that is killed while it awaits a green thread ends with the kill") {
+  green::Greenlet self;
+  auto other = green::spawn([] { green::sleep(100); });
+  auto body = [&]() -> aio::task<> {
+    self = green::getcurrent();
+    co_await other;
+  };
+  auto future = aio::create_task(body());
+  green::sleep(0.001);
+  self.kill();
+  CHECK_THROWS_AS(green::awaitlet(future), green::GreenletExit);
+  CHECK(other.dead());
+}
+
+TEST_CASE("who is killed in wait leaves the other alone, in awaitlet takes it along") {
+  auto other = green::spawn([] {
+    green::sleep(0.01);
+    return 1;
+  });
+  auto waits = green::spawn([&] { other.wait(); });
+  green::sleep(0);
+  waits.kill();
+  CHECK(waits.dead());
+  CHECK_FALSE(other.dead());
+  auto awaits = green::spawn([&] { green::awaitlet(other); });
+  green::sleep(0);
+  awaits.kill();
+  CHECK_THROWS_AS(awaits.wait(), green::GreenletExit);
+  CHECK_THROWS_AS(other.wait(), green::GreenletExit);
+}
+
+TEST_CASE("a Shield in a coroutine: the kill waits, and comes as CancelledError after it") {
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    {
+      const green::Shield shield;
+      co_await aio::sleep(0.005);
+      green::sleep(0.001);
+      log("shielded");
+    }
+    log(co_await what_it_sees(100));
+  };
+  auto victim = green::spawn([&] { green::awaitlet(body()); });
+  green::sleep(0);
+  victim.kill();
+  CHECK_FALSE(victim.dead());
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "shielded cancelled");
+}
+
+TEST_CASE("a Shield in a task delays its cancel; nested ones count") {
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    {
+      const green::Shield outer;
+      {
+        const green::Shield inner;
+        co_await aio::sleep(0.001);
+      }
+      co_await aio::sleep(0.001);
+      log("shielded");
+    }
+    co_await aio::sleep(100);
+  };
+  auto future = aio::create_task(body());
+  green::sleep(0);
+  CHECK(future.cancel());
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(log.text() == "shielded");
+}
+
+TEST_CASE("a Timeout that is over within a Shield is thrown at the first wait after it") {
+  test::Log log;
+  const auto body = [&] {
+    const green::Timeout timeout(0.001);
+    {
+      const green::Shield shield;
+      green::sleep(0.01);
+      log("shielded");
+    }
+    log("between");
+    green::sleep(0);
+  };
+  CHECK_THROWS_AS(body(), green::TimeoutExpired);
+  CHECK(log.text() == "shielded between");
+}
+
+TEST_CASE("a Timeout that is over within a Shield is forgotten when its scope ends first") {
+  {
+    const green::Shield shield;
+    const green::Timeout timeout(0.001);
+    green::sleep(0.005);
+  }
+  green::sleep(0.001);
+}
+
+TEST_CASE("a kill that comes while a coroutine unwinds waits until that is over") {
+  test::Log log;
+  auto body = [&]() -> aio::task<> {
+    const SlowEnd end{log, "end"};
+    co_await aio::sleep(100);
+  };
+  auto victim = green::spawn([&] {
+    try {
+      green::awaitlet(body());
+    } catch (const green::GreenletExit&) {
+      log("first");
+    }
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      log("second");
+    }
+  });
+  green::sleep(0);
+  victim.kill();
+  CHECK(log.text() == "end:begins");
+  victim.kill();
+  CHECK_FALSE(victim.dead());
+  victim.wait();
+  CHECK(log.text() == "end:begins end:ends first second");
+}
+
+TEST_CASE("a Timeout around waits until an unwinding under it is over, and is still thrown") {
+  test::Log log;
+  const auto body = [&] {
+    const green::Timeout outer(0.003);
+    try {
+      const SlowEnd end{log, "end"};
+      throw std::runtime_error("error");
+    } catch (const std::runtime_error&) {
+      log("caught");
+    }
+    green::sleep(100);
+  };
+  CHECK_THROWS_AS(body(), green::TimeoutExpired);
+  CHECK(log.text() == "end:begins end:ends caught");
+}
+
+TEST_CASE("in a handler nothing is being unwound: a second kill is thrown there") {
+  test::Log log;
+  auto victim = green::spawn([&] {
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      try {
+        green::sleep(100);
+      } catch (const green::GreenletExit&) {
+        log("second");
+      }
+      throw;
+    }
+  });
+  green::sleep(0);
+  victim.kill();
+  CHECK_FALSE(victim.dead());
+  victim.kill();
+  CHECK(victim.dead());
+  CHECK(log.text() == "second");
+}
+
+TEST_CASE("a victim that another killed while it cleans up awaits in its destructor") {
+  test::Log log;
+  struct AwaitsAtEnd {
+    test::Log& log;
+    ~AwaitsAtEnd() { log(green::awaitlet(what_it_sees(0.005))); }
+  };
+  auto victim = green::spawn([&] {
+    const AwaitsAtEnd end{log};
+    green::sleep(100);
+  });
+  green::sleep(0);
+  victim.kill();
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "nothing");
+}
+
+TEST_CASE("who was woken and killed before it ran gets the kill, the others their wake-up") {
+  green::Event<int> event;
+  auto victim = green::spawn([&] { return event.wait(); });
+  auto other = green::spawn([&] { return event.wait(); });
+  green::sleep(0);
+  event.send(4);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(other.wait() == 4);
+}
+
+TEST_CASE("a task cancelled after what it awaits was set sees the cancel, and not the value") {
+  auto future = aio::Future<int>::create();
+  auto awaits = [](aio::Future<int> on) -> aio::task<int> { co_return co_await on; };
+  auto task = aio::create_task(awaits(future));
+  green::sleep(0);
+  future.set_result(1);
+  CHECK(task.cancel());
+  CHECK_THROWS_AS(green::awaitlet(task), aio::CancelledError);
+  CHECK(future.result() == 1);
+}
+
+TEST_CASE("a kill takes along a timer that was about to wake its victim") {
+  auto victim = green::spawn([] { green::sleep(0.001); });
+  green::sleep(0);
+  while (!victim.dead()) victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  green::sleep(0.003);
+}
+
+TEST_CASE("three nested Timeouts, whichever is first: its owner alone catches it") {
+  for (int first = 0; first < 3; ++first) {
+    double after[3] = {100, 100, 100};
+    after[first] = 0.002;
+    const green::Timeout outer(after[0]);
+    int caught = -1;
+    const auto body = [&]() -> aio::task<> {
+      const green::Timeout middle(after[1]);
+      const green::Timeout inner(after[2]);
+      try {
+        co_await aio::sleep(200);
+      } catch (const green::TimeoutExpired& expired) {
+        caught = which(expired, {&outer, &middle, &inner});
+      } catch (const aio::CancelledError&) {
+        caught = 0;  // made outside this awaitlet
+      }
+    };
+    if (first == 0) {
+      try {
+        green::awaitlet(body());
+        FAIL("the outer one was lost");
+      } catch (const green::TimeoutExpired& expired) {
+        CHECK(expired.is(outer));
+      }
+    } else {
+      green::awaitlet(body());
+    }
+    CHECK(caught == first);
+  }
+}
+
+TEST_CASE("two nested Timeouts that are due together are both thrown, each once") {
+  test::Log log;
+  const auto body = [&] {
+    const green::Timeout outer(0.002);
+    try {
+      const green::Timeout inner(0.001);
+      {
+        const green::Shield shield;
+        green::sleep(0.01);
+      }
+      try {
+        green::sleep(100);
+      } catch (const green::TimeoutExpired& expired) {
+        log(expired.is(inner) ? "inner" : "outer");
+      }
+      green::sleep(100);
+    } catch (const green::TimeoutExpired& expired) {
+      log(expired.is(outer) ? "outer" : "inner");
+    }
+    green::sleep(0.001);
+  };
+  body();
+  CHECK(log.text() == "inner outer");
+}
+
+TEST_CASE("move_on_after and with_timeout_or take their own expiry only") {
+  CHECK_THROWS_AS(
+      green::with_timeout(0.002, [] { green::move_on_after(100, [] { green::sleep(200); }); }),
+      green::TimeoutExpired);
+  CHECK(green::move_on_after(100, [] {
+    CHECK_FALSE(green::move_on_after(0.002, [] { green::awaitlet(swallows()); }));
+  }));
+  CHECK(green::with_timeout_or(0.002, 7, [] { return green::awaitlet(aio::sleep(100, 1)); }) == 7);
+  CHECK(green::with_timeout_or(100, 7, [] { return green::awaitlet(aio::sleep(0, 1)); }) == 1);
+  CHECK_THROWS_AS(green::with_timeout_or(100, 7, []() -> int { throw green::TimeoutExpired(1); }),
+                  green::TimeoutExpired);
+}
+
+TEST_CASE("a Timeout that is cancelled or over can be started again") {
+  green::Timeout timeout(0.002);
+  CHECK(timeout.pending());
+  CHECK_THROWS_AS(timeout.start(), std::logic_error);
+  timeout.cancel();
+  CHECK_FALSE(timeout.pending());
+  green::sleep(0.005);
+  timeout.start();
+  CHECK_THROWS_AS(green::sleep(100), green::TimeoutExpired);
+  CHECK_FALSE(timeout.pending());
+  timeout.start();
+  CHECK_THROWS_AS(green::awaitlet(swallows()), green::TimeoutExpired);
+  const green::Timeout never(std::nullopt);
+  green::sleep(0.001);
+}
+
+TEST_CASE("of an outer limit and an inner wait_for, both over, the outer one wins in the end") {
+  auto slow_to_end = []() -> aio::task<> {
+    try {
+      co_await aio::sleep(100);
+    } catch (const aio::CancelledError&) {
+    }
+    co_await aio::sleep(0.01);
+  };
+  auto limited = [&]() -> aio::task<std::string> {
+    try {
+      co_await aio::wait_for(slow_to_end(), 0.001);
+    } catch (const aio::TimeoutError&) {
+    }
+    co_await aio::sleep(100);
+    co_return "not reached";
+  };
+  CHECK_THROWS_AS(green::with_timeout(0.005, [&] { green::awaitlet(limited()); }),
+                  green::TimeoutExpired);
+}
+
+TEST_CASE("wait_for inside awaitlet: a kill is CancelledError at both, and a kill outside") {
+  test::Log log;
+  auto limited = [&]() -> aio::task<> {
+    try {
+      co_await aio::wait_for(sleeps(log, "inner"), 100);
+    } catch (const aio::CancelledError&) {
+      log("outer:cancelled");
+      throw;
+    }
+  };
+  auto victim = green::spawn([&] { green::awaitlet(limited()); });
+  green::sleep(0);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "inner:cancelled ~inner outer:cancelled");
+}
+
+TEST_CASE("a kill through async_def ends the function first, then who waits") {
+  test::Log log;
+  auto victim = green::spawn([&] {
+    watch(log, "outer", [&] {
+      green::awaitlet(aio::async_def([&] {
+        const Marker marker(log, "function");
+        watch(log, "function", [] { green::sleep(100); });
+      }));
+    });
+  });
+  green::sleep(0.001);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "function:exit ~function outer:exit");
+}
+
+TEST_CASE("many kills and cancels at once: each ends what it was made for") {
+  test::Log log;
+  auto future = aio::create_task(what_it_sees(100));
+  auto first = green::spawn([&] { green::awaitlet(future); });
+  auto second = green::spawn([&] { green::awaitlet(future); });
+  green::sleep(0.001);
+  first.kill();
+  second.kill();
+  future.cancel();
+  CHECK_THROWS_AS(first.wait(), green::GreenletExit);
+  CHECK_THROWS_AS(second.wait(), green::GreenletExit);
+  CHECK(green::awaitlet(future) == "cancelled");
+}
+
+TEST_CASE("a killer that is killed by its victim") {
+  green::Greenlet killer;
+  auto victim = green::spawn([&] {
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      killer.kill();
+      throw;
+    }
+  });
+  bool after = false;
+  auto thread = green::spawn([&] {
+    killer = green::getcurrent();
+    victim.kill();
+    after = true;
+  });
+  CHECK_THROWS_AS(thread.wait(), green::GreenletExit);
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK_FALSE(after);
+}
+
+TEST_CASE("is_timeout tells what means that time was over") {
+  const auto of = [](auto error) { return green::is_timeout(std::make_exception_ptr(error)); };
+  CHECK(of(green::TimeoutExpired(1)));
+  CHECK(of(aio::TimeoutError()));
+  CHECK(of(std::system_error(ETIMEDOUT, std::generic_category())));
+  CHECK_FALSE(of(std::system_error(EBADF, std::generic_category())));
+  CHECK_FALSE(of(std::runtime_error("timed out")));
+  CHECK_FALSE(of(green::GreenletExit()));
+  CHECK_FALSE(green::is_timeout(nullptr));
 }

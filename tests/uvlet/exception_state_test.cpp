@@ -359,110 +359,6 @@ TEST_CASE("errno survives a wait that the loop ends, with failing calls meanwhil
   failing.wait();
 }
 
-namespace {
-
-// Throws and catches `depth` levels deep, switching in each catch block; counts what was right.
-int nested(int depth, const std::string& mine) {
-  if (depth == 0) {
-    green::sleep(0);
-    return 0;
-  }
-  int right = 0;
-  const std::string text = mine + "/" + std::to_string(depth);
-  try {
-    throw std::runtime_error(text);
-  } catch (const std::exception& caught) {
-    green::sleep(0);
-    right += nested(depth - 1, mine);
-    right += caught.what() == text && std::uncaught_exceptions() == 0;
-    try {
-      std::rethrow_exception(std::current_exception());
-    } catch (const std::runtime_error& again) {
-      green::sleep(0);
-      right += again.what() == text;
-    }
-  }
-  return right;
-}
-
-template <class F>
-struct AtExit {
-  explicit AtExit(F f) : function(std::move(f)) {}
-  ~AtExit() { function(); }
-  F function;
-};
-
-aio::task<int> nested_task(int depth, std::string mine) {
-  int right = 0;
-  for (int i = 0; i < 5; ++i) {
-    co_await aio::sleep(0);
-    right += nested(depth, mine);
-  }
-  co_return right;
-}
-
-}  // namespace
-
-TEST_CASE("catch blocks four levels deep, in green threads and tasks, with a switch at each level") {
-  int right = 0, wanted = 0;
-  std::vector<green::GreenThread<int>> threads;
-  std::vector<aio::Future<int>> tasks;
-  for (int i = 0; i < 64; ++i) {
-    const int depth = 1 + i % 4;
-    wanted += 2 * 5 * 2 * depth;
-    threads.push_back(green::spawn([depth, i] {
-      int sum = 0;
-      for (int n = 0; n < 5; ++n) sum += nested(depth, "green" + std::to_string(i));
-      return sum;
-    }));
-    tasks.push_back(aio::create_task(nested_task(depth, "task" + std::to_string(i))));
-  }
-  for (auto& thread : threads) right += thread.wait();
-  for (auto& task : tasks) right += green::awaitlet(task);
-  CHECK(right == wanted);
-}
-
-TEST_CASE("unwinding two exceptions deep, with a switch in each destructor") {
-  int wrong = 0, reached = 0;
-  auto body = [&] {
-    for (int i = 0; i < 20; ++i) try {
-        const AtExit outer([&] {
-          wrong += std::uncaught_exceptions() != 1;
-          green::sleep(0);
-          wrong += std::uncaught_exceptions() != 1;
-          try {
-            const AtExit inner([&] {
-              wrong += std::uncaught_exceptions() != 2;
-              green::sleep(0);
-              wrong += std::uncaught_exceptions() != 2;
-              ++reached;
-            });
-            throw std::logic_error("inner");
-          } catch (const std::logic_error&) {
-            wrong += std::uncaught_exceptions() != 1;
-          }
-        });
-        throw std::runtime_error("outer");
-      } catch (const std::runtime_error& caught) {
-        wrong += std::string(caught.what()) != "outer";
-        green::sleep(0);
-        wrong += std::uncaught_exceptions() != 0;
-      }
-  };
-  std::vector<green::GreenThread<void>> threads;
-  for (int i = 0; i < 16; ++i) threads.push_back(green::spawn(body));
-  auto calm = green::spawn([&] {
-    for (int i = 0; i < 100; ++i) {
-      wrong += std::uncaught_exceptions() != 0 || std::current_exception() != nullptr;
-      green::sleep(0);
-    }
-  });
-  for (auto& thread : threads) thread.wait();
-  calm.wait();
-  CHECK(wrong == 0);
-  CHECK(reached == 16 * 20);
-}
-
 TEST_CASE("one exception object that many handle at once is destroyed once, after the last") {
   const test::Quiet quiet;
   static int alive;
@@ -498,24 +394,6 @@ TEST_CASE("one exception object that many handle at once is destroyed once, afte
     CHECK(alive == 1);
   }
   CHECK(alive == 0);
-}
-
-TEST_CASE("rethrow in a catch block after others have thrown rethrows one's own") {
-  auto body = [](int n) {
-    try {
-      try {
-        throw n;
-      } catch (...) {
-        green::sleep(0);
-        throw;
-      }
-    } catch (const int caught) {
-      return caught;
-    }
-  };
-  std::vector<green::GreenThread<int>> threads;
-  for (int i = 0; i < 32; ++i) threads.push_back(green::spawn(body, i));
-  for (int i = 0; i < 32; ++i) CHECK(threads[i].wait() == i);
 }
 
 TEST_CASE("a kill caught and held in a catch block while others are killed") {
@@ -555,56 +433,6 @@ TEST_CASE("a task that is started in a catch block sees no exception; one driven
     CHECK_FALSE(green::awaitlet(future));
     CHECK(std::current_exception() != nullptr);
   }
-}
-
-TEST_CASE("a task that waits in a catch block by a green call keeps its exception") {
-  auto body = [](int n) -> aio::task<int> {
-    int seen = -1;
-    try {
-      throw n;
-    } catch (...) {
-      green::sleep(0.001);
-      try {
-        throw;
-      } catch (const int caught) {
-        seen = caught;
-      }
-    }
-    co_await aio::sleep(0);
-    co_return std::current_exception() ? -2 : seen;
-  };
-  std::vector<aio::Future<int>> tasks;
-  for (int i = 0; i < 32; ++i) tasks.push_back(aio::create_task(body(i)));
-  for (int i = 0; i < 32; ++i) CHECK(green::awaitlet(tasks[i]) == i);
-}
-
-TEST_CASE("a new green thread, and a task, start with no exception state of others") {
-  struct Report {
-    int uncaught = -1;
-    bool current = true;
-  } green_one, task_one;
-  auto look = [](Report& to) {
-    to.uncaught = std::uncaught_exceptions();
-    to.current = std::current_exception() != nullptr;
-  };
-  auto look_in_task = [&look](Report& to) -> aio::task<void> {
-    look(to);
-    co_return;
-  };
-  try {
-    const AtExit cleanup([&] {
-      auto future = aio::create_task(look_in_task(task_one));
-      green::spawn(look, std::ref(green_one)).wait();
-      green::sleep(0.001);
-      CHECK(future.done());
-    });
-    throw std::runtime_error("unwinds");
-  } catch (const std::runtime_error&) {
-  }
-  CHECK(green_one.uncaught == 0);
-  CHECK_FALSE(green_one.current);
-  CHECK(task_one.uncaught == 0);
-  CHECK_FALSE(task_one.current);
 }
 
 TEST_CASE("a green thread's stack that is used again begins with a clean state") {

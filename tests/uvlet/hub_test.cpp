@@ -425,3 +425,19 @@ TEST_CASE("an operation that yields comes back when nobody else is ready") {
           return 1;
         }).wait() == 1);
 }
+
+TEST_CASE("what a libuv timer of the user's makes ready runs at once") {
+  green::Event<> event;
+  uv_timer_t timer;
+  uv_timer_init(Hub::current().loop(), &timer);
+  timer.data = &event;
+  for (int i = 0; i < 20; ++i) {
+    uv_timer_start(
+        &timer, [](uv_timer_t* fired) { static_cast<green::Event<>*>(fired->data)->send(); },
+        i % 2, 0);
+    CHECK(event.wait(test::watchdog));
+    event.reset();
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+  green::sleep(0.001);
+}
