@@ -82,6 +82,9 @@ char* StackArena::allocate_fresh() {
   ++chunk.used;
   ++fresh_used_;
   char* top = slot + slot_bytes_;
+#if defined(UVLET_ASAN)
+  unpoison(top);  // of what a hub that has ended left at the same addresses
+#endif
 #if defined(UVLET_TSAN)
   tsan_fiber(top) = __tsan_create_fiber(0);
 #endif

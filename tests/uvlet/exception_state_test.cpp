@@ -2,12 +2,9 @@
 
 #include <aio/aio.hpp>
 
-#include <aio/aio.hpp>
-
 #include <algorithm>
 #include <cerrno>
 #include <exception>
-#include <functional>
 #include <fcntl.h>
 #include <stdexcept>
 
