@@ -165,6 +165,9 @@ Hub::Hub(const HubOptions& options)
   main_ = new PlainRoot(*this, Root::Kind::main);
   current_ = main_;
   char* low = loop_stack_ + StackArena::page_bytes;
+#if defined(UVLET_ASAN)
+  __asan_unpoison_memory_region(low, loop_stack_bytes);  // left by a hub that has ended
+#endif
   loop_root_->sp = make_context(low + loop_stack_bytes, loop_stack_bytes, &entry_loop);
   set_stack(*loop_root_, low, loop_stack_bytes);
   const ThreadStack own = thread_stack();
