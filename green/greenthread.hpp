@@ -127,7 +127,14 @@ class Join : public uvlet::Operation<Join<T>> {
 
   bool ready() const noexcept { return state_->settled(); }
   void suspend(uvlet::Hub&) noexcept { state_->listen(*this); }
-  T result() { return take_ ? state_->take(state_->references == 1) : state_->copy(); }
+  T result() {
+    if (!exit_is_cancelled_) return take();
+    try {
+      return take();
+    } catch (const GreenletExit&) {
+      throw uvlet::CancelledError();
+    }
+  }
   uvlet::Cancel cancel() noexcept override {
     this->unlink();
     return uvlet::Cancel::done;
@@ -135,8 +142,11 @@ class Join : public uvlet::Operation<Join<T>> {
   const char* describe() const noexcept override { return "the end of a green thread"; }
 
  protected:
+  T take() { return take_ ? state_->take(state_->references == 1) : state_->copy(); }
+
   uvlet::Handle<State<T>> state_;
   bool take_;
+  bool exit_is_cancelled_ = false;  // the target's GreenletExit, not the awaiter's own
 };
 
 // co_await of a green thread: cancelling the awaiter kills it, and its GreenletExit is
@@ -144,16 +154,11 @@ class Join : public uvlet::Operation<Join<T>> {
 template <class T>
 class Await final : public Join<T> {
  public:
-  using Join<T>::Join;
+  Await(uvlet::Handle<State<T>> state, bool take) noexcept : Join<T>(std::move(state), take) {
+    this->exit_is_cancelled_ = true;
+  }
   Await(Await&&) noexcept = default;
 
-  T await_resume() {
-    try {
-      return Join<T>::await_resume();
-    } catch (const GreenletExit&) {
-      throw uvlet::CancelledError();
-    }
-  }
   uvlet::Cancel cancel() noexcept override {
     if (this->state_->finished || !this->state_->root) return Join<T>::cancel();
     this->state_->root->kill();
