@@ -27,8 +27,9 @@ struct Descriptor::Watch final : HubObserver {
     }
     const bool unwanted = (events & UV_READABLE) && !descriptor->requests_[0];
     if (events & UV_READABLE) watch->serve(Direction::read);
-    if (events & UV_WRITABLE) watch->serve(Direction::write);
-    watch->settle(unwanted);
+    // What completes may close the descriptor.
+    if (watch->descriptor && (events & UV_WRITABLE)) watch->serve(Direction::write);
+    if (watch->descriptor) watch->settle(unwanted);
   }
 
   void serve(Direction direction) noexcept {
