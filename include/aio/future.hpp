@@ -75,21 +75,28 @@ class UVLET_API FutureWait : public uvlet::Waiter {
 template <class T>
 class FutureAwait final : public uvlet::Operation<FutureAwait<T>, detail::FutureWait> {
  public:
-  FutureAwait(uvlet::Handle<detail::FutureState<T>> future, bool take) noexcept
+  // `take`: the result is moved out if nobody else can read it; `only_reader`: nobody else can.
+  FutureAwait(uvlet::Handle<detail::FutureState<T>> future, bool take,
+              bool only_reader = false) noexcept
       : uvlet::Operation<FutureAwait, detail::FutureWait>(
             uvlet::Handle<detail::FutureBase>::share(future.get())),
-        take_(take) {}
+        take_(take),
+        only_reader_(only_reader) {}
   FutureAwait(FutureAwait&&) noexcept = default;
 
   bool ready() const noexcept { return state().value.settled(); }
   void suspend(uvlet::Hub&) noexcept { state().value.listen(*this); }
-  T result() { return take_ ? state().value.take(state().references == 1) : state().value.copy(); }
+  T result() {
+    if (!take_) return state().value.copy();
+    return state().value.take(only_reader_ || state().references == 1);
+  }
 
  private:
   detail::FutureState<T>& state() const noexcept {
     return static_cast<detail::FutureState<T>&>(*this->future_);
   }
   bool take_;
+  bool only_reader_;
 };
 
 // A result that comes later: asyncio's Future, and its Task. A shared handle; awaitable any number
@@ -248,10 +255,15 @@ Future<await_result_t<A>> ensure_future(A work) {
 
 // Runs a task to its end, from a function that is none: a plain main().
 // Blocks the green thread. Cancel point.
+template <class T>
+T run(Future<T> future) {
+  return uvlet::block(std::move(future).operator co_await());
+}
 template <awaitable A>
 await_result_t<A> run(A work) {
-  Future<await_result_t<A>> future = ensure_future(std::move(work));
-  return uvlet::block(std::move(future).operator co_await());
+  // Only Greenlets, which cannot read it, may refer to this task beside us.
+  using T = await_result_t<A>;
+  return uvlet::block(FutureAwait<T>(ensure_future(std::move(work)).state(), true, true));
 }
 
 }  // namespace aio
