@@ -227,6 +227,14 @@ class Kept {
   auto end() { return std::end(get()); }
   using value_type = std::iter_value_t<decltype(std::begin(
       std::declval<std::add_lvalue_reference_t<std::remove_reference_t<Range>>>()))>;
+  // An item by value, moved out of a container that is owned.
+  template <class Iterator>
+  static value_type item(const Iterator& place) {
+    if constexpr (referred || std::ranges::enable_view<Bare>)
+      return value_type(*place);
+    else
+      return value_type(std::ranges::iter_move(place));
+  }
 
  private:
   using Bare = std::remove_reference_t<Range>;
@@ -387,7 +395,7 @@ class UVLET_API GreenPool {
       return ((std::get<i>(at) == std::get<i>(ends)) || ...);
     };
     while (!ended(std::index_sequence_for<Kept...>())) {
-      std::apply([&](auto&... place) { each(typename Kept::value_type(*place)...); }, at);
+      std::apply([&](auto&... place) { each(Kept::item(place)...); }, at);
       std::apply([](auto&... place) { (++place, ...); }, at);
     }
   }

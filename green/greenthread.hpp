@@ -99,6 +99,12 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
     this->notify_listeners();
   }
 
+  // A green thread that gives its own handle would keep itself alive: that one is not counted.
+  void discount_own_handle() noexcept {
+    if constexpr (std::is_same_v<T, Greenlet>)
+      if (this->value().identity().get() == this) --this->references;
+  }
+
   std::vector<std::unique_ptr<LinkCall>> links;
   std::uint64_t last_link = 0;
 
@@ -142,7 +148,11 @@ class Join : public uvlet::Operation<Join<T>> {
   const char* describe() const noexcept override { return "the end of a green thread"; }
 
  protected:
-  T take() { return take_ ? state_->take(state_->references == 1) : state_->copy(); }
+  T take() {
+    // A handle is copied, as it may be one that is not counted.
+    if (!take_ || std::is_same_v<T, Greenlet>) return state_->copy();
+    return state_->take(state_->references == 1);
+  }
 
   uvlet::Handle<State<T>> state_;
   bool take_;
@@ -213,6 +223,7 @@ struct Body {
         state->set_value();
       } else {
         state->set_value((*function)());
+        state->discount_own_handle();
       }
     } catch (...) {
       state->set_error(std::current_exception());
@@ -374,6 +385,9 @@ template <uvlet::seconds_number A>
   sleep(Duration(seconds));
 }
 inline void sleep(unsigned seconds) { sleep(Duration(seconds)); }
+template <class A>
+  requires(std::is_arithmetic_v<A> && !uvlet::seconds_number<A>)
+void sleep(A) = delete;  // a truth value or a character is no length of time
 inline uvlet::Sleep sleep_async(Duration length = 0) { return uvlet::Sleep(length); }
 
 // Who runs: the green thread, or the top-level task, that this call is part of.

@@ -72,6 +72,9 @@ class Outcome : public OutcomeBase {
     settled_ = false;
   }
 
+  // Only where one was set.
+  const stored_t<T>& value() const noexcept { return *value_; }
+
   T copy() const {
     if (error_) std::rethrow_exception(error_);
     if constexpr (std::is_void_v<T>)

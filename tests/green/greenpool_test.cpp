@@ -550,6 +550,26 @@ TEST_CASE("move-only results come out of maps and piles") {
   CHECK(**pile.next() == 5);
 }
 
+TEST_CASE("move-only items come out of a range that is handed over") {
+  GreenPool pool(2);
+  auto items = [] {
+    std::vector<std::unique_ptr<int>> made;
+    for (int i = 1; i <= 3; ++i) made.push_back(std::make_unique<int>(i));
+    return made;
+  };
+  int sum = 0;
+  for (int value : pool.imap([](std::unique_ptr<int> item) { return *item; }, items()))
+    sum += value;
+  CHECK(sum == 6);
+  for (auto&& [item, factor] : pool.imap(nullptr, items(), std::vector{1, 10, 100}))
+    sum += *item * factor;
+  CHECK(sum == 6 + 321);
+  std::vector<std::tuple<std::unique_ptr<int>, int>> pairs;
+  pairs.emplace_back(std::make_unique<int>(4), 5);
+  auto multiply = [](std::unique_ptr<int> item, int factor) { return *item * factor; };
+  CHECK(pool.starmap(multiply, std::move(pairs)).next() == 20);
+}
+
 TEST_CASE("an infinite range is read as results are") {
   GreenPool pool(3);
   int computed_items = 0;

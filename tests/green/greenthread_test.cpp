@@ -1175,12 +1175,23 @@ TEST_CASE("under a using-directive sleep of numbers is not that of the C library
   static_assert(under_using::can_sleep<double>);
   static_assert(under_using::can_sleep<std::chrono::milliseconds>);
   static_assert(!under_using::can_sleep<unsigned>);  // ambiguous: an error beats a blocked hub
+  static_assert(!under_using::can_sleep<bool>);
+  static_assert(!under_using::can_sleep<char>);
   using namespace green;
   bool other_ran = false;
   auto other = spawn([&] { other_ran = true; });
   sleep(0);
   CHECK(other_ran);
   sleep(0.001);
+}
+
+TEST_CASE("a green thread may give its own handle, and is freed with the last of the others") {
+  auto thread = green::spawn(green::getcurrent);
+  const green::Greenlet self = thread.wait();
+  CHECK(self == thread);
+  thread = {};
+  CHECK(self.dead());
+  CHECK(green::spawn(green::getcurrent).wait().dead());
 }
 
 TEST_CASE("a limit works in a link that blocks") {
