@@ -266,10 +266,10 @@ class GreenThread : public Greenlet {
   // The result, copied; or rethrows, each time the same exception object. Any number of waiters,
   // any number of times. A waiter that is killed leaves the target alone.
   // Blocks the green thread. Cancel point.
-  T wait() const& { return uvlet::block(wait_async()); }
+  UVLET_INLINE T wait() const& { return uvlet::block(wait_async()); }
   // Moves the result out if this is the only handle; else copies it, or throws logic_error.
   // Blocks the green thread. Cancel point.
-  T wait() && { return uvlet::block(std::move(*this).wait_async()); }
+  UVLET_INLINE T wait() && { return uvlet::block(std::move(*this).wait_async()); }
   detail::Join<T> wait_async() const& { return detail::Join<T>(state(), false); }
   detail::Join<T> wait_async() && { return detail::Join<T>(release(), true); }
 

@@ -44,8 +44,9 @@ Address name_of(int fd, Call call, const char* what) {
 namespace detail {
 
 bool Recv::attempt() noexcept {
-  const std::size_t wanted = std::min(max_, scratch_bytes);
-  if (wanted == 0) return true;
+  if (max_ == 0) return true;
+  const std::size_t wanted = descriptor_->allowance(std::min(max_, scratch_bytes));
+  if (wanted == 0) return false;
   const ssize_t got = ::recv(fd(), scratch(), wanted, 0);
   if (got < 0) return failed(errno);
   descriptor_->drained =
@@ -65,10 +66,12 @@ std::string Recv::result() {
 
 bool RecvInto::attempt() noexcept {
   if (buffer_.empty()) return true;
-  const ssize_t got = ::recv(fd(), buffer_.data(), buffer_.size(), 0);
+  const std::size_t wanted = descriptor_->allowance(buffer_.size());
+  if (wanted == 0) return false;
+  const ssize_t got = ::recv(fd(), buffer_.data(), wanted, 0);
   if (got < 0) return failed(errno);
   received_ = static_cast<std::size_t>(got);
-  descriptor_->drained = descriptor_->stream() && got > 0 && received_ < buffer_.size();
+  descriptor_->drained = descriptor_->stream() && got > 0 && received_ < wanted;
   return true;
 }
 
@@ -79,7 +82,9 @@ std::size_t RecvInto::result() {
 
 bool Send::attempt() noexcept {
   do {
-    const ssize_t put = ::send(fd(), left_.data(), left_.size(), MSG_NOSIGNAL);
+    const std::size_t wanted = descriptor_->allowance(left_.size());
+    if (wanted == 0 && !left_.empty()) return false;
+    const ssize_t put = ::send(fd(), left_.data(), wanted, MSG_NOSIGNAL);
     if (put < 0) return failed(errno);
     sent_ += static_cast<std::size_t>(put);
     left_.remove_prefix(static_cast<std::size_t>(put));

@@ -15,6 +15,10 @@
 
 namespace uvlet::inline UVLET_ABI {
 
+namespace testing {
+class SimulatedWorld;
+}
+
 enum class Direction { read = 0, write = 1 };
 
 // A system call that is tried again whenever its descriptor may be ready.
@@ -50,6 +54,12 @@ class UVLET_API Descriptor {
   // Wakes who waits with EBADF; the number is the caller's.
   int detach() noexcept;
 
+  // How many of `bytes` to transfer at once: all of them; in a simulation perhaps fewer, or none, as
+  // if it would block.
+  std::size_t allowance(std::size_t bytes) noexcept {
+    return simulated_ ? simulated_allowance(bytes) : bytes;
+  }
+
   // The last read was short: nothing is left, so the next one waits without trying.
   bool drained = false;
 
@@ -64,9 +74,12 @@ class UVLET_API Descriptor {
   void arm(Direction direction);
   int release() noexcept;
   IoRequest* take(Direction direction) noexcept;
+  UVLET_COLD std::size_t simulated_allowance(std::size_t bytes) noexcept;
 
   int fd_;
   bool stream_;
+  bool refused_ = false;                         // by the simulation, the last time
+  testing::SimulatedWorld* simulated_ = nullptr;  // where streams obey a fault plan
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
 };

@@ -41,6 +41,7 @@ struct HubOptions {
   std::size_t stack_size = 256 * 1024;  // bytes of address space a green thread; >= 16 KiB
   Guard guard = Guard::automatic;
   bool virtual_clock = false;  // idle time is skipped: for tests
+  std::optional<std::uint64_t> schedule_seed;  // the order of who is ready is random, and repeats
 };
 
 struct HubStats {
@@ -131,7 +132,9 @@ class UVLET_API Hub {
   std::uint64_t next_serial() noexcept { return ++last_serial_; }
 
   TimerHeap timers;
-  std::size_t external = 0;  // waits that something outside this thread will end
+  std::size_t external = 0;   // waits that something outside this thread will end
+  std::size_t offloaded = 0;  // of them, those that end without anything from outside the process
+  List<Waiter> idle_waiters;  // woken when nothing is ready and nothing is due
   std::uint64_t awaitlets = 0;
   std::vector<Root*> deliveries;  // being interrupted: see Root::deliver
 
@@ -139,23 +142,13 @@ class UVLET_API Hub {
 
   // Suspends `self`, which runs, until somebody makes it ready.
   UVLET_INLINE void park(Root& self) noexcept {
-    Root* next = take_next();
-    current_ = next;
-    Context* target = next;
-    if (!next->sp) [[unlikely]] target = dispatcher();
-    switch_context(self, *target, thread_);
+    switch_to(self, *take_next());
   }
 
   // The same for one that is ready already: it waits for its turn.
   UVLET_INLINE void park_ready(Root& self) noexcept {
-    if (ready_.front() == &self) [[unlikely]] {
-      if (--budget_ > 0) {
-        self.unlink();
-        return;
-      }
-      budget_ = 0;  // by way of the loop: a Root that runs must not be popped by itself
-    }
-    park(self);
+    Root* next = take_next();
+    if (next != &self) [[likely]] switch_to(self, *next);
   }
 
   // One of the two: an operation may have made the Root ready as it was started.
@@ -196,6 +189,8 @@ class UVLET_API Hub {
   std::string list_parked();
   std::string describe(Root& root);
   StackArena& stacks() noexcept { return stacks_; }
+  World& world() noexcept { return *world_; }
+  std::vector<Root*> alive();  // all but main, the loop and dispatchers
   // Registers what is parked with LeakSanitizer.
   void register_leak_roots() noexcept;
 
@@ -215,6 +210,12 @@ class UVLET_API Hub {
     if (ready_.empty() || --budget_ <= 0) [[unlikely]] return loop_root_;
     return ready_.pop_front();
   }
+  UVLET_INLINE void switch_to(Root& self, Root& next) noexcept {
+    current_ = &next;
+    Context* target = &next;
+    if (!next.sp) [[unlikely]] target = dispatcher();
+    switch_context(self, *target, thread_);
+  }
   UVLET_COLD void yield_interrupted();
   void step_back(Root& self) noexcept;
   UVLET_COLD Context* dispatcher();
@@ -227,16 +228,17 @@ class UVLET_API Hub {
   [[noreturn]] void dispatch(GreenRoot& self) noexcept;
   void drive(StacklessRoot& root) noexcept;
   [[noreturn]] void turn() noexcept;
+  Time poll(Time until) noexcept;
   void set_budget(Time now) noexcept;
   void drain_inbox() noexcept;
   bool deadlocked() const noexcept;
   bool others_may_post() const noexcept;
   void report_deadlock() noexcept;
   void unwind() noexcept;
-  std::vector<Root*> alive();  // all but main, the loop and dispatchers
+
 
   Root* current_;
-  int budget_ = 1;  // switches until the loop polls
+  int budget_ = 1;  // switches until the loop's turn
   List<Root> ready_;
   ThreadState thread_;
   Root* loop_root_;
@@ -254,12 +256,18 @@ class UVLET_API Hub {
   std::uint64_t last_serial_ = 0;
   std::uint64_t polls_ = 0;
   Time last_poll_ = 0;
+  Time last_turn_ = 0;
   Time last_trim_ = 0;
   int budget_full_ = 64;
   char* loop_stack_ = nullptr;
 
   std::atomic<Post*> inbox_{nullptr};  // newest first
 };
+
+inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
+    : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
+  attention = kind == Kind::loop;
+}
 
 inline Scope::Scope(Root& root) noexcept
     : root_(root), outer_(root.scope), serial_(root.hub->next_serial()) {

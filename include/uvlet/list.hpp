@@ -17,12 +17,12 @@ struct Link {
     if (!next_link) return;
     previous_link->next_link = next_link;
     next_link->previous_link = previous_link;
-    previous_link = next_link = nullptr;
+    next_link = nullptr;
   }
 
-  // Both null, or both set: the neighbours in a circle that the list's own head closes.
-  Link* previous_link = nullptr;
-  Link* next_link = nullptr;
+  // The neighbours in a circle that the list's own head closes.
+  Link* next_link = nullptr;  // null: in no list
+  Link* previous_link;        // stale then: clearing it too would cost every switch a store
 };
 
 // An intrusive list of objects that derive from Link. It owns nothing; every operation is O(1).
@@ -35,7 +35,7 @@ class List {
   List& operator=(const List&) = delete;
   ~List() {
     while (!empty()) pop_front();
-    head_.previous_link = head_.next_link = nullptr;
+    head_.next_link = nullptr;
   }
 
   bool empty() const noexcept { return head_.next_link == &head_; }
@@ -49,7 +49,7 @@ class List {
     Link* second = first->next_link;
     head_.next_link = second;
     second->previous_link = &head_;
-    first->previous_link = first->next_link = nullptr;
+    first->next_link = nullptr;
     return static_cast<T*>(first);
   }
 
@@ -78,6 +78,7 @@ class List {
   static void insert_before(Link* place, Link* item) noexcept {
     Link* previous = place->previous_link;
     item->previous_link = previous;
+    __asm__("" : "+m"(item->previous_link));
     item->next_link = place;
     previous->next_link = item;
     place->previous_link = item;

@@ -139,14 +139,21 @@ class UVLET_API Root : public Context, public Link {
   // The handle block, made on first use.
   Handle<Identity> identify();
   // Uses this block as the Root's own, and holds a reference to it until the end.
-  void adopt_identity(Identity& identity) noexcept;
+  void adopt_identity(Identity& block) noexcept {
+    identity = &block;
+    block.root = this;
+    block.retain();
+    holds_identity = true;
+  }
 
   // Queues an interrupt and delivers the first one that may be: then `thrown` is set and the Root
   // is ready. Never switches.
   void interrupt(Interrupt& interrupt, bool before_others = false) noexcept;
   void kill() noexcept;  // GreenletExit, without an allocation
   void deliver() noexcept;
-  void clear_interrupts() noexcept;
+  void clear_interrupts() noexcept {
+    if (attention) [[unlikely]] drop_interrupts();
+  }
 
   // Takes the first interrupt that may be delivered to a running Root; false if there is none.
   bool take_interrupt() noexcept;
@@ -192,6 +199,7 @@ class UVLET_API Root : public Context, public Link {
   ~Root();
 
  private:
+  UVLET_COLD void drop_interrupts() noexcept;
   unsigned int uncaught_now() const noexcept;
   void deliver_one() noexcept;
   Interrupt* first_deliverable() noexcept;

@@ -31,10 +31,9 @@ class UVLET_API StackArena {
 
   // The high end of a stack that is free. Throws system_error(ENOMEM) naming the limit.
   char* allocate() {
-    if (free_.empty()) [[unlikely]] return allocate_fresh();
-    char* top = free_.back();
-    free_.pop_back();
-    if (free_.size() < free_min_) free_min_ = free_.size();
+    if (free_count_ == 0) [[unlikely]] return allocate_fresh();
+    char* top = free_[--free_count_];
+    if (free_count_ < free_min_) free_min_ = free_count_;
 #if defined(UVLET_ASAN)
     unpoison(top);  // of the frames that its last user left without returning
 #endif
@@ -43,7 +42,7 @@ class UVLET_API StackArena {
 
   // The caller may still stand on it, until it jumps away.
   void release(char* top) noexcept {
-    free_.push_back(top);  // capacity for every slot was reserved when it was mapped
+    free_[free_count_++] = top;
   }
 
   // How far below the top of this slot the first byte in use should lie.
@@ -54,7 +53,7 @@ class UVLET_API StackArena {
   std::size_t stack_bytes() const noexcept { return stack_bytes_; }
   char* low(char* top) const noexcept { return top - stack_bytes_; }
   Guard guard() const noexcept { return guard_; }
-  std::size_t in_use() const noexcept { return fresh_used_ - free_.size(); }
+  std::size_t in_use() const noexcept { return fresh_used_ - free_count_; }
 
   // Tops of the stacks that are handed out.
   std::vector<char*> used() const;
@@ -84,10 +83,11 @@ class UVLET_API StackArena {
   void install_guard(char* slot);
   void unpoison(char* top) noexcept;
 
-  std::vector<char*> free_;
+  std::vector<char*> free_;      // as long as there are slots; the free ones come first
+  std::size_t free_count_ = 0;
   std::vector<Chunk> chunks_;
   std::size_t free_min_ = 0;  // fewest free ones since the last trim: these were not touched
-  std::size_t trimmed_ = 0;   // this many at the bottom of free_ hold no memory
+  std::size_t trimmed_ = 0;   // this many of the first free ones hold no memory
   std::size_t fresh_used_ = 0;
   std::size_t stack_bytes_;
   std::size_t guard_bytes_;

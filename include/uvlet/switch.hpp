@@ -46,8 +46,7 @@ struct ThreadState {
 // One suspended line of execution. While it runs the fields are stale.
 struct Context {
   void* sp = nullptr;  // null: has no stack (a coroutine suspended at a co_await)
-  void* caught = nullptr;
-  unsigned int uncaught = 0;
+  ExceptionState exceptions{};
   int saved_errno = 0;
 #if defined(UVLET_ASAN)
   const void* stack_low = nullptr;
@@ -93,15 +92,13 @@ UVLET_INLINE void after_jump([[maybe_unused]] Context& self) noexcept {
 // Suspends `from`, which is running, and resumes `to`; returns when somebody switches to `from`.
 // Inlined up to the user's call: each `ret` after the jump would be mispredicted (7-11 ns).
 UVLET_INLINE void switch_context(Context& from, Context& to, const ThreadState& thread) noexcept {
-  from.caught = thread.exceptions->caught;
-  from.uncaught = thread.exceptions->uncaught;
+  from.exceptions = *thread.exceptions;
   from.saved_errno = *thread.error;
   before_jump(from, to);
   const Transfer transfer = jump_context(to.sp, &from);
   static_cast<Context*>(transfer.data)->sp = transfer.context;
   after_jump(from);
-  thread.exceptions->caught = from.caught;
-  thread.exceptions->uncaught = from.uncaught;
+  *thread.exceptions = from.exceptions;
   *thread.error = from.saved_errno;
 }
 
@@ -110,8 +107,7 @@ UVLET_INLINE void enter_context(Transfer transfer, Context& self,
                                 const ThreadState& thread) noexcept {
   static_cast<Context*>(transfer.data)->sp = transfer.context;
   after_jump(self);
-  thread.exceptions->caught = nullptr;
-  thread.exceptions->uncaught = 0;
+  *thread.exceptions = ExceptionState{};
 }
 
 // The last act on a stack: `self` never runs again.

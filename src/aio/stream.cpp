@@ -38,8 +38,9 @@ struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<Stream
 
   bool attempt() noexcept override {
     while (unsent() > 0) {
-      const ssize_t put =
-          ::send(descriptor.fd(), output.data() + sent, unsent(), MSG_NOSIGNAL);
+      const std::size_t wanted = descriptor.allowance(unsent());
+      if (wanted == 0) return false;
+      const ssize_t put = ::send(descriptor.fd(), output.data() + sent, wanted, MSG_NOSIGNAL);
       if (put < 0) {
         if (errno == EAGAIN || errno == EINTR) return false;
         error_number = errno;
@@ -108,9 +109,11 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
   bool nothing_there() const noexcept override { return descriptor_->drained; }
   bool attempt() noexcept override {
     static thread_local char buffer[chunk_bytes];
-    const ssize_t got = ::recv(fd(), buffer, sizeof buffer, 0);
+    const std::size_t wanted = descriptor_->allowance(sizeof buffer);
+    if (wanted == 0) return false;
+    const ssize_t got = ::recv(fd(), buffer, wanted, 0);
     if (got < 0) return failed(errno);
-    descriptor_->drained = got > 0 && static_cast<std::size_t>(got) < sizeof buffer;
+    descriptor_->drained = got > 0 && static_cast<std::size_t>(got) < wanted;
     state_.ended = got == 0;
     try {
       state_.input.append(buffer, static_cast<std::size_t>(got));

@@ -1,5 +1,7 @@
 #include <uvlet/descriptor.hpp>
 
+#include "simulated_world.hpp"
+
 #include <cstring>
 #include <system_error>
 #include <unistd.h>
@@ -64,7 +66,9 @@ struct Descriptor::Watch final : HubObserver {
   void hub_ended() noexcept override { hub = nullptr; }
 };
 
-Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream) {}
+Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream) {
+  if (Hub* hub = Hub::existing(); hub && stream) simulated_ = testing::simulated_world(*hub);
+}
 
 Descriptor::~Descriptor() { close(); }
 
@@ -72,6 +76,10 @@ IoRequest* Descriptor::take(Direction direction) noexcept {
   IoRequest*& place = requests_[static_cast<int>(direction)];
   if (place) --watch_->hub->external;
   return std::exchange(place, nullptr);
+}
+
+std::size_t Descriptor::simulated_allowance(std::size_t bytes) noexcept {
+  return simulated_->allowance(bytes, refused_);
 }
 
 void Descriptor::wait(IoRequest& request, Direction direction) {

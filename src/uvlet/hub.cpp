@@ -2,6 +2,7 @@
 #include <uvlet/waiter.hpp>
 
 #include "overflow.hpp"
+#include "simulated_world.hpp"
 #include "threads.hpp"
 #include "world.hpp"
 
@@ -28,8 +29,8 @@ namespace {
 
 constexpr std::size_t loop_stack_bytes = 1024 * 1024;
 constexpr int budget_max = 1024;
-constexpr Time poll_interval_min = 100'000;  // ns between polls while green threads are busy
-constexpr Time poll_interval_max = 500'000;
+constexpr Time turn_interval_min = 20'000;  // ns between turns of the loop while others are busy
+constexpr Time turn_interval_max = 200'000;
 constexpr Time trim_interval = 1'000'000'000;
 constexpr int unwind_rounds_max = 10'000;
 
@@ -150,7 +151,7 @@ Hub& Hub::make() {
 
 Hub::Hub(const HubOptions& options)
     : thread_(ThreadState::of_this_thread()), stacks_(options.stack_size, options.guard) {
-  world_ = options.virtual_clock ? make_virtual_world() : make_libuv_world();
+  world_ = make_world(*this, options);
   world_->too_long = [this](Time until) {
     return !ready_.empty() || timers.next_deadline() < until;
   };
@@ -325,7 +326,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   while (root.step) std::exchange(root.step, nullptr).resume();
   // What it saved when it last parked was its stack's; now it has none.
   root.sp = nullptr;
-  root.uncaught = 0;
+  root.exceptions.uncaught = 0;
   root.saved_errno = *thread_.error;
   root.off_stack();
 }
@@ -377,9 +378,9 @@ void Hub::kill(Root& victim, std::exception_ptr error) {
   }
   if (!victim.thrown || !self.may_wait()) return;
   victim.unlink();
-  ready_.push_front(&victim);
   ready_.push_back(&self);
-  park(self);
+  --budget_;
+  switch_to(self, victim);
   if (self.attention) self.resume_interrupted(false);
 }
 
@@ -406,34 +407,38 @@ void Hub::entry_loop(Transfer transfer) noexcept {
 
 void Hub::turn() noexcept {
   for (;;) {
-    const Time until = ready_.empty() ? timers.next_deadline() : 0;
+    const bool idle = ready_.empty();
+    const Time until = idle && idle_waiters.empty() ? timers.next_deadline() : 0;
+    Time time = now();
     if (until == never && deadlocked())
       report_deadlock();
-    else
-      world_->poll(until);
-    ++polls_;
+    else if (idle || time - last_poll_ >= world_->poll_interval())
+      time = poll(until);
     drain_inbox();
-    const Time time = now();
     timers.fire(time);
     set_budget(time);
-    if (ready_.empty()) continue;
-    Root* next = ready_.pop_front();
-    current_ = next;
-    Context* target = next->sp ? next : dispatcher();
-    switch_context(*loop_root_, *target, thread_);
+    if (idle && ready_.empty() && time < timers.next_deadline())
+      while (!idle_waiters.empty()) idle_waiters.front()->wake();
+    if (Root* next = world_->next(ready_)) switch_to(*loop_root_, *next);
   }
 }
 
-// As many switches until the next poll as took about poll_interval: few where each runs for long.
+Time Hub::poll(Time until) noexcept {
+  world_->poll(until);
+  ++polls_;
+  return last_poll_ = last_turn_ = now();
+}
+
+// As many switches until the next turn as took about turn_interval: few where each runs for long.
 void Hub::set_budget(Time time) noexcept {
   const bool used_up = budget_ <= 0;
-  const Time elapsed = time - last_poll_;
-  if (elapsed > poll_interval_max)
+  const Time elapsed = time - last_turn_;
+  if (elapsed > turn_interval_max)
     budget_full_ = std::max(budget_full_ / 4, 1);
-  else if (used_up && elapsed < poll_interval_min)
+  else if (used_up && elapsed < turn_interval_min)
     budget_full_ = std::min(budget_full_ * 2, budget_max);
-  budget_ = budget_full_;
-  last_poll_ = time;
+  budget_ = world_->stepwise() ? 1 : budget_full_;
+  last_turn_ = time;
   if (time - last_trim_ > trim_interval) {
     last_trim_ = time;
     stacks_.trim();
@@ -469,12 +474,13 @@ void Hub::drain_inbox() noexcept {
 
 bool Hub::deadlocked() const noexcept {
   return external == 0 && timers.empty() && !inbox_.load(std::memory_order_relaxed) &&
-         !world_->user_alive() && !others_may_post();
+         !world_->alive() && !others_may_post();
 }
 
 // Another thread needs a reference to this hub to post to it: it has one only if a hub was ever
 // handed out, and only threads that are neither ours nor libuv's can use it.
 bool Hub::others_may_post() const noexcept {
+  if (world_->sealed()) return false;
   if (hub_count.load() > 1) return true;
   return hub_handed_out.load() && other_threads() > 0;
 }

@@ -36,11 +36,6 @@ void Scope::force(const std::exception_ptr& error, std::uint64_t level) noexcept
   forced_level_ = level;
 }
 
-Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
-    : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
-  attention = kind == Kind::loop;
-}
-
 Root::~Root() {
   if (identity) {
     identity->root = nullptr;
@@ -51,7 +46,7 @@ Root::~Root() {
   clear_interrupts();
 }
 
-void Root::clear_interrupts() noexcept {
+void Root::drop_interrupts() noexcept {
   while (!pending.empty()) {
     Interrupt* interrupt = pending.pop_front();
     if (interrupt->owned) delete interrupt;
@@ -69,15 +64,8 @@ Handle<Identity> Root::identify() {
   return Handle<Identity>::adopt(identity);
 }
 
-void Root::adopt_identity(Identity& block) noexcept {
-  identity = &block;
-  block.root = this;
-  block.retain();
-  holds_identity = true;
-}
-
 unsigned int Root::uncaught_now() const noexcept {
-  return hub->running() == this ? hub->thread().exceptions->uncaught : uncaught;
+  return hub->running() == this ? hub->thread().exceptions->uncaught : exceptions.uncaught;
 }
 
 void Root::refresh_attention() noexcept {
@@ -134,7 +122,7 @@ void Root::deliver() noexcept {
 void Root::deliver_one() noexcept {
   if (hub->running() == this) return;  // at its next wait
   if (shields > 0 || thrown || cancel_requested) return;
-  if (!(killed && uncaught == 0) && !first_deliverable()) return;
+  if (!(killed && exceptions.uncaught == 0) && !first_deliverable()) return;
   if (waiting) {
     const Cancel answer = waiting->cancel();
     cancel_requested = answer == Cancel::later;

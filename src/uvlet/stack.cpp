@@ -103,7 +103,7 @@ void StackArena::map_chunk() {
     throw_no_memory(in_use(), "address space is out (RLIMIT_AS, vm.overcommit_memory)");
   std::size_t total = slots;
   for (const Chunk& chunk : chunks_) total += chunk.slots;
-  free_.reserve(total);
+  free_.resize(total);
   chunks_.push_back({base, slots, 0});
 }
 
@@ -118,7 +118,8 @@ void StackArena::install_guard(char* slot) {
 }
 
 std::vector<char*> StackArena::used() const {
-  const std::unordered_set<char*> unused(free_.begin(), free_.end());
+  const std::unordered_set<char*> unused(
+      free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(free_count_));
   std::vector<char*> tops;
   for (const Chunk& chunk : chunks_)
     for (std::size_t slot = 1; slot <= chunk.used; ++slot)
@@ -138,11 +139,11 @@ char* StackArena::overflowed_at(const void* address) const noexcept {
 }
 
 void StackArena::trim() noexcept {
-  const std::size_t idle = std::min(free_min_, free_.size());
+  const std::size_t idle = std::min(free_min_, free_count_);
   for (std::size_t i = std::min(trimmed_, idle); i < idle; ++i)
     madvise(low(free_[i]), stack_bytes_ - (tail_bytes ? page_bytes : 0), MADV_DONTNEED);
   trimmed_ = idle;
-  free_min_ = free_.size();
+  free_min_ = free_count_;
 }
 
 void StackArena::unpoison([[maybe_unused]] char* top) noexcept {

@@ -4,6 +4,8 @@
 
 #include <uvlet/config.hpp>
 #include <uvlet/duration.hpp>
+#include <uvlet/list.hpp>
+#include <uvlet/root.hpp>
 
 #include <functional>
 #include <memory>
@@ -11,6 +13,11 @@
 typedef struct uv_loop_s uv_loop_t;
 
 namespace uvlet::inline UVLET_ABI {
+
+class Hub;
+namespace testing {
+struct SimulationOptions;
+}
 
 class World {
  public:
@@ -22,15 +29,25 @@ class World {
   virtual Time now() noexcept = 0;
   // Lets events happen. Returns when some did, at `until` (0: at once) or after wake().
   virtual void poll(Time until) noexcept = 0;
-  // Handles and requests of the user's own are active.
-  virtual bool user_alive() noexcept = 0;
+  // Handles and requests of the user's own are active, or something else here will happen.
+  virtual bool alive() noexcept = 0;
   // Ends a poll, now or the next. Thread-safe.
   virtual void wake() noexcept = 0;
+
+  // Takes the one to run out of the ready list; null: none may run yet.
+  virtual Root* next(List<Root>& ready) noexcept {
+    return ready.empty() ? nullptr : ready.pop_front();
+  }
+  // While green threads are busy a poll is due after this time: it costs as much as a hundred
+  // switches.
+  virtual Time poll_interval() const noexcept { return 100'000; }
+  // Every switch goes by way of the loop, so that next() decides each of them.
+  virtual bool stepwise() const noexcept { return false; }
+  // No other thread posts here but for work that was sent out from here.
+  virtual bool sealed() const noexcept { return false; }
 };
 
 // libuv and CLOCK_MONOTONIC; throws system_error when no loop can be made.
 std::unique_ptr<World> make_libuv_world();
-// libuv, and a clock that jumps to `until` when nothing happens before.
-std::unique_ptr<World> make_virtual_world();
 
 }  // namespace uvlet::inline UVLET_ABI
