@@ -80,6 +80,15 @@ UVLET_API Exploration explore(const std::function<void()>& program,
 UVLET_API std::uint64_t kill_at_each_switch(const SimulationOptions& options,
                                             const std::function<void()>& program);
 
+// Runs `program` on this thread with its first allocation failing, then with its second, and so on,
+// until a run has none left to fail. Gives the number of those that did. Each fails once, with
+// bad_alloc, which the program may throw; it has to check that nothing else went wrong. Needs
+// <uvlet/testing_new.hpp>: logic_error without. Frames and handles come from a cache where no
+// sanitizer is on, and do not count.
+UVLET_API std::uint64_t fail_each_allocation(const std::function<void()>& program);
+// Asked by the operators new of <uvlet/testing_new.hpp>.
+UVLET_API bool allocation_fails() noexcept;
+
 // --- within a simulation; logic_error elsewhere
 
 // A number below `count`, which is not 0: a choice of the program's own that repeats with the rest.

@@ -11,6 +11,7 @@ namespace uvlet::inline UVLET_ABI::testing {
 struct AllocationPlan {
   bool armed = false;
   bool failed = false;
+  bool asked = false;  // the operators are there
   std::uint64_t left = 0;
   int unlimited = 0;  // depth of scopes whose allocations are not counted
 };

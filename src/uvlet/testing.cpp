@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
@@ -204,7 +205,41 @@ std::unique_ptr<World> make_world(Hub& hub, const HubOptions& options) {
 // --- failing allocations -----------------------------------------------------------------------
 
 namespace testing {
+
 constinit thread_local AllocationPlan allocation_plan;
+
+bool allocation_fails() noexcept {
+  AllocationPlan& plan = allocation_plan;
+  plan.asked = true;
+  if (!plan.armed || plan.unlimited > 0 || plan.left-- > 0) return false;
+  plan.armed = false;
+  return plan.failed = true;
 }
+
+std::uint64_t fail_each_allocation(const std::function<void()>& program) {
+  AllocationPlan& plan = allocation_plan;
+  plan.asked = false;
+  ::operator delete(::operator new(1));
+  if (!plan.asked)
+    throw std::logic_error("fail_each_allocation: no source file includes uvlet/testing_new.hpp");
+  for (std::uint64_t at = 0;; ++at) {
+    plan.failed = false;
+    plan.left = at;
+    plan.armed = true;
+    try {
+      program();
+    } catch (const std::bad_alloc&) {
+    } catch (...) {
+      plan.armed = false;
+      std::fprintf(stderr, "uvlet: with allocation %llu failing\n",
+                   static_cast<unsigned long long>(at));
+      throw;
+    }
+    plan.armed = false;
+    if (!plan.failed) return at;
+  }
+}
+
+}  // namespace testing
 
 }  // namespace uvlet::inline UVLET_ABI
