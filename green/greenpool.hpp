@@ -307,7 +307,7 @@ class UVLET_API GreenPool {
   explicit GreenPool(int size = 1000) : core_(std::make_shared<detail::PoolCore>(size)) {}
 
   // As green::spawn. Called from inside the full pool it runs f in place, and throws what f throws.
-  // Blocks the green thread while the pool is full. Cancel point.
+  // Waits while the pool is full. Blocks the green thread. Cancel point.
   template <class F, class... A>
   [[gnu::always_inline]] auto spawn(F&& f, A&&... a)
       -> GreenThread<detail::call_result_t<F, A...>> {
@@ -436,7 +436,7 @@ class GreenPile {
   // Works in a pool that others use too.
   explicit GreenPile(GreenPool& pool) : pool_(pool.core_) {}
 
-  // Blocks the green thread while the pool is full. Cancel point.
+  // Waits while the pool is full. Blocks the green thread. Cancel point.
   template <class F, class... A>
   void spawn(F&& f, A&&... a) {
     detail::drive(spawn_async(std::forward<F>(f), std::forward<A>(a)...));

@@ -99,7 +99,7 @@ class UVLET_API Socket {
   Socket& operator=(Socket&&) noexcept;
   ~Socket();
 
-  // A name is looked up first. Blocks the green thread for a name. Cancel point.
+  // A name is looked up first. Blocks the green thread. Cancel point.
   void bind(const Address& address) { detail::drive(bind_async(address)); }
   aio::task<void> bind_async(Address address);
   void listen(int backlog = 128);

@@ -166,7 +166,7 @@ class UVLET_API Hub {
       park(self);
   }
 
-  // Goes to the back of the line. Cancel point.
+  // Goes to the back of the line. Blocks the green thread. Cancel point.
   UVLET_INLINE void yield() {
     Root& self = *current_;
     if (self.attention) [[unlikely]] return yield_interrupted();
@@ -176,7 +176,7 @@ class UVLET_API Hub {
   }
 
   // Kills or cancels: the victim runs, then what was ready, then the caller. A null error is
-  // GreenletExit. Cancel point.
+  // GreenletExit. Blocks the green thread. Cancel point.
   void kill(Root& victim, std::exception_ptr error);
   // The same without a switch: the victim is at the end of the line.
   void interrupt(Root& victim, std::exception_ptr error);
