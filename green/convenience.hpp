@@ -21,8 +21,7 @@ UVLET_API aio::task<Socket> connect_async(Address address, std::optional<Address
 // A name is looked up. Blocks the green thread. Cancel point.
 UVLET_API Socket listen(const Address& address, int backlog = 128, bool reuse_addr = true,
                         std::optional<bool> reuse_port = {});
-UVLET_API aio::task<Socket> listen_async(Address address, int backlog = 128,
-                                         bool reuse_addr = true,
+UVLET_API aio::task<Socket> listen_async(Address address, int backlog = 128, bool reuse_addr = true,
                                          std::optional<bool> reuse_port = {});
 
 // Thrown by a handler to end serve() without an error.

@@ -121,8 +121,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
 template <class T>
 class Join : public uvlet::Operation<Join<T>> {
  public:
-  Join(uvlet::Handle<State<T>> state, bool take) noexcept
-      : state_(std::move(state)), take_(take) {}
+  Join(uvlet::Handle<State<T>> state, bool take) noexcept : state_(std::move(state)), take_(take) {}
   Join(Join&&) noexcept = default;
 
   bool ready() const noexcept { return state_->settled(); }
@@ -186,8 +185,7 @@ using call_result_t =
 
 template <class F, class... A>
 Call<std::decay_t<F>, std::decay_t<A>...> make_call(F&& function, A&&... arguments) {
-  return {std::forward<F>(function),
-          std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)};
+  return {std::forward<F>(function), std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)};
 }
 
 // What a green thread does before its function: nothing, or wait and see.
@@ -229,8 +227,7 @@ struct Body {
 
 template <class T, class Function, class Before = AtOnce>
 UVLET_INLINE GreenThread<T> start(uvlet::Hub& hub, void* spawned_at, Function&& function,
-                                  Before before = {}, bool reported = true,
-                                  void* pool = nullptr) {
+                                  Before before = {}, bool reported = true, void* pool = nullptr) {
   using Stored = std::decay_t<Function>;
   uvlet::GreenRoot& root = hub.make_green(
       Body<T, Stored, Before>{std::forward<Function>(function), std::move(before), reported},
@@ -272,8 +269,8 @@ class GreenThread : public Greenlet {
   template <class F, class... A>
   LinkId link(F f, A... a) {
     detail::State<T>& shared = *state();
-    auto bound = [f = std::move(f), a = std::tuple<A...>(std::move(a)...)](
-                     GreenThread<T> thread) mutable {
+    auto bound = [f = std::move(f),
+                  a = std::tuple<A...>(std::move(a)...)](GreenThread<T> thread) mutable {
       std::apply([&](A&... argument) { std::invoke(f, std::move(thread), argument...); }, a);
     };
     const LinkId id{++shared.last_link};
@@ -300,8 +297,7 @@ class GreenThread : public Greenlet {
  private:
   uvlet::Handle<detail::State<T>> state() const {
     if (!identity()) throw std::logic_error("a GreenThread that names no green thread");
-    return uvlet::Handle<detail::State<T>>::share(
-        static_cast<detail::State<T>*>(identity().get()));
+    return uvlet::Handle<detail::State<T>>::share(static_cast<detail::State<T>*>(identity().get()));
   }
   uvlet::Handle<detail::State<T>> release() {
     auto shared = state();

@@ -47,9 +47,7 @@ class UVLET_API RecvInto final : public uvlet::Operation<RecvInto, uvlet::IoWait
 
  private:
   bool attempt() noexcept override;
-  bool nothing_there() const noexcept override {
-    return !buffer_.empty() && descriptor_->drained;
-  }
+  bool nothing_there() const noexcept override { return !buffer_.empty() && descriptor_->drained; }
   std::span<char> buffer_;
   std::size_t received_ = 0;
 };

@@ -101,7 +101,8 @@ class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
   }
   // Throws what the call failed with.
   void check(const char* call) const {
-    if (error_number != 0) [[unlikely]] fail(call);
+    if (error_number != 0) [[unlikely]]
+      fail(call);
   }
   // Whether to skip the first try: see Descriptor::drained.
   virtual bool nothing_there() const noexcept { return false; }

@@ -48,7 +48,7 @@ struct HubStats {
   std::size_t tasks;          // top-level tasks alive
   std::size_t ready;
   std::size_t timers;
-  std::size_t external;    // waits that the operating system or another thread will end
+  std::size_t external;     // waits that the operating system or another thread will end
   std::uint64_t awaitlets;  // calls of green::awaitlet so far
   std::uint64_t polls;      // turns of the loop so far
   Guard guard;
@@ -117,7 +117,8 @@ class UVLET_API Hub {
 
   UVLET_INLINE static Hub& get() {
     Hub* hub = this_hub;
-    if (!hub) [[unlikely]] return make();
+    if (!hub) [[unlikely]]
+      return make();
     return *hub;
   }
   // Null where there is none, or none any more.
@@ -142,7 +143,8 @@ class UVLET_API Hub {
     Root* next = take_next();
     current_ = next;
     Context* target = next;
-    if (!next->sp) [[unlikely]] target = dispatcher();
+    if (!next->sp) [[unlikely]]
+      target = dispatcher();
     switch_context(self, *target, thread_);
   }
 
@@ -169,10 +171,12 @@ class UVLET_API Hub {
   // Goes to the back of the line. Blocks the green thread. Cancel point.
   UVLET_INLINE void yield() {
     Root& self = *current_;
-    if (self.attention) [[unlikely]] return yield_interrupted();
+    if (self.attention) [[unlikely]]
+      return yield_interrupted();
     ready_.push_back(&self);
     park_ready(self);
-    if (self.attention) [[unlikely]] self.resume_interrupted(false);
+    if (self.attention) [[unlikely]]
+      self.resume_interrupted(false);
   }
 
   // Kills or cancels: the victim runs, then what was ready, then the caller. A null error is
@@ -212,7 +216,8 @@ class UVLET_API Hub {
   static void entry_loop(Transfer transfer) noexcept;
 
   UVLET_INLINE Root* take_next() noexcept {
-    if (ready_.empty() || --budget_ <= 0) [[unlikely]] return loop_root_;
+    if (ready_.empty() || --budget_ <= 0) [[unlikely]]
+      return loop_root_;
     return ready_.pop_front();
   }
   UVLET_COLD void yield_interrupted();

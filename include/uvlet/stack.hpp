@@ -31,7 +31,8 @@ class UVLET_API StackArena {
 
   // The high end of a stack that is free. Throws system_error(ENOMEM) naming the limit.
   char* allocate() {
-    if (free_.empty()) [[unlikely]] return allocate_fresh();
+    if (free_.empty()) [[unlikely]]
+      return allocate_fresh();
     char* top = free_.back();
     free_.pop_back();
     if (free_.size() < free_min_) free_min_ = free_.size();

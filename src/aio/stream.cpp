@@ -4,8 +4,8 @@
 #include <uvlet/descriptor.hpp>
 #include <uvlet/signal.hpp>
 
-#include <system_error>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace aio {
@@ -38,8 +38,7 @@ struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<Stream
 
   bool attempt() noexcept override {
     while (unsent() > 0) {
-      const ssize_t put =
-          ::send(descriptor.fd(), output.data() + sent, unsent(), MSG_NOSIGNAL);
+      const ssize_t put = ::send(descriptor.fd(), output.data() + sent, unsent(), MSG_NOSIGNAL);
       if (put < 0) {
         if (errno == EAGAIN || errno == EINTR) return false;
         error_number = errno;
@@ -156,9 +155,8 @@ task<std::size_t> find(Shared state, std::string separator) {
     if (state->input.size() > limit_bytes)
       throw LimitOverrunError("no separator within the first " + std::to_string(limit_bytes) +
                               " bytes");
-    searched = state->input.size() >= separator.size()
-                   ? state->input.size() - separator.size() + 1
-                   : 0;
+    searched =
+        state->input.size() >= separator.size() ? state->input.size() - separator.size() + 1 : 0;
     co_await Fill(*state);
   }
 }
@@ -175,8 +173,7 @@ task<std::string> read_until(Shared state, std::string separator) {
 }
 
 task<void> drained(Shared state) {
-  while (state->unsent() > limit_bytes && state->error_number == 0)
-    co_await state->changed.wait();
+  while (state->unsent() > limit_bytes && state->error_number == 0) co_await state->changed.wait();
   if (state->error_number != 0) fail(state->error_number, "write");
 }
 

@@ -24,7 +24,7 @@ aio::task<int> sleeps_and_gives(double seconds, int value) {
   co_return value;
 }
 
-// --- awaitables and a coroutine type of another library ----------------------------------------
+// --- awaitables and a coroutine type of another library ------------------------------------------
 
 struct OnAnotherThread {
   int value;
@@ -292,9 +292,7 @@ TEST_CASE("who is killed in a foreign wait ends when that does, with the kill") 
 
 TEST_CASE("a cancelled task ends its foreign wait first") {
   std::coroutine_handle<> place;
-  auto body = [](std::coroutine_handle<>* where) -> aio::task<> {
-    co_await ResumedByHand{where};
-  };
+  auto body = [](std::coroutine_handle<>* where) -> aio::task<> { co_await ResumedByHand{where}; };
   auto future = aio::create_task(body(&place));
   green::sleep(0);
   CHECK(future.cancel());

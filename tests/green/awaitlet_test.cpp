@@ -78,9 +78,8 @@ void in_a_callback(F body) {
   once.async.data = &once;
   uv_async_send(&once.async);
   once.fired.wait();
-  uv_close(reinterpret_cast<uv_handle_t*>(&once.async), [](uv_handle_t* handle) {
-    static_cast<Once*>(handle->data)->closed.send();
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&once.async),
+           [](uv_handle_t* handle) { static_cast<Once*>(handle->data)->closed.send(); });
   once.closed.wait();
 }
 
@@ -463,12 +462,11 @@ TEST_CASE("async_def is lazy, takes references by std::ref, and may give nothing
 }
 
 TEST_CASE("async_def gives move-only results, and its exceptions as they are") {
-  auto box = aio::run(aio::async_def([](std::unique_ptr<int> in) { return in; },
-                                     std::make_unique<int>(9)));
+  auto box = aio::run(
+      aio::async_def([](std::unique_ptr<int> in) { return in; }, std::make_unique<int>(9)));
   CHECK(*box == 9);
-  CHECK_THROWS_WITH_AS(
-      aio::run(aio::async_def([]() -> int { throw std::out_of_range("range"); })), "range",
-      std::out_of_range);
+  CHECK_THROWS_WITH_AS(aio::run(aio::async_def([]() -> int { throw std::out_of_range("range"); })),
+                       "range", std::out_of_range);
 }
 
 TEST_CASE("async_def runs on a green thread of its own, which may await the same loop") {
@@ -661,9 +659,8 @@ TEST_CASE("a libuv timer that is due already wakes who waits for what its callba
     CHECK(green::awaitlet(seen.made) == 5);
     seen.sent.reset();
   }
-  uv_close(reinterpret_cast<uv_handle_t*>(&seen.timer), [](uv_handle_t* handle) {
-    static_cast<Seen*>(handle->data)->closed.send();
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&seen.timer),
+           [](uv_handle_t* handle) { static_cast<Seen*>(handle->data)->closed.send(); });
   seen.closed.wait();
 }
 

@@ -90,9 +90,7 @@ TEST_CASE("kill of one that has not started: the body never runs, links do, wait
   bool ran = false;
   test::Log log;
   auto thread = green::spawn([&] { ran = true; });
-  thread.link([&](green::GreenThread<void> ended) {
-    log(ended.dead() ? "link" : "alive");
-  });
+  thread.link([&](green::GreenThread<void> ended) { log(ended.dead() ? "link" : "alive"); });
   thread.kill();
   CHECK_FALSE(ran);
   CHECK(thread.dead());
@@ -433,9 +431,9 @@ TEST_CASE("random kills over spawned, waiting and joined ones leave nothing behi
   std::vector<green::GreenThread<void>> threads;
   for (int i = 0; i < 1000; ++i) {
     const unsigned kind = random(3);
-    const green::GreenThread<void> joined = threads.empty()
-                                         ? green::GreenThread<void>()
-                                         : threads[random(static_cast<unsigned>(threads.size()))];
+    const green::GreenThread<void> joined =
+        threads.empty() ? green::GreenThread<void>()
+                        : threads[random(static_cast<unsigned>(threads.size()))];
     threads.push_back(green::spawn([&alive, kind, joined, held = test::Counted(alive)] {
       const test::Counted counted(alive);
       if (kind == 0) green::sleep(0);

@@ -37,7 +37,9 @@ namespace under_using {
 
 using namespace green;
 template <class A>
-concept can_sleep = requires(A a) { sleep(a); };
+concept can_sleep = requires(A a) {
+  sleep(a);
+};
 
 }  // namespace under_using
 
@@ -136,7 +138,9 @@ TEST_CASE("the function's captures are destroyed when it has ended, not with the
 
 TEST_CASE("a green thread goes on without its handle") {
   bool done = false;
-  { auto dropped = green::spawn([&] { done = true; }); }
+  {
+    auto dropped = green::spawn([&] { done = true; });
+  }
   green::sleep(0);
   CHECK(done);
 }
@@ -325,9 +329,9 @@ TEST_CASE("links run in the finished thread, in order, before waiters resume") {
     where = green::getcurrent();
     log("first" + std::to_string(ended.wait()));
   });
-  thread.link([&](green::GreenThread<int>, int a, const std::string& b) {
-    log(b + std::to_string(a));
-  }, 2, "second");
+  thread.link(
+      [&](green::GreenThread<int>, int a, const std::string& b) { log(b + std::to_string(a)); }, 2,
+      "second");
   waiter.wait();
   CHECK(log.text() == "body first6 second2 waiter");
   CHECK(where == thread);
@@ -338,10 +342,12 @@ TEST_CASE("a link to one that has finished runs in the caller, at once") {
   thread.wait();
   green::Greenlet where;
   int got = 0;
-  thread.link([&](green::GreenThread<int> ended, int more) {
-    where = green::getcurrent();
-    got = ended.wait() + more;
-  }, 10);
+  thread.link(
+      [&](green::GreenThread<int> ended, int more) {
+        where = green::getcurrent();
+        got = ended.wait() + more;
+      },
+      10);
   CHECK(where == green::getcurrent());
   CHECK(got == 11);
 }
@@ -417,7 +423,8 @@ TEST_CASE("a link may block and may link again") {
 
 TEST_CASE("spawn_after runs the function after the delay, with its arguments") {
   const uvlet::Time start = uvlet::Hub::get().now();
-  auto thread = green::spawn_after(0.01, [](int a, int b) { return a + b; }, 1, 2);
+  auto thread = green::spawn_after(
+      0.01, [](int a, int b) { return a + b; }, 1, 2);
   CHECK_FALSE(thread.started());
   green::sleep(0);
   CHECK_FALSE(thread.started());
@@ -488,8 +495,7 @@ TEST_CASE("a coroutine waits with wait_async as a green thread does with wait") 
     } catch (const Failure& failure) {
       text += failure.what();
     }
-    const auto moved =
-        co_await green::spawn([] { return std::make_unique<int>(3); }).wait_async();
+    const auto moved = co_await green::spawn([] { return std::make_unique<int>(3); }).wait_async();
     co_return text + std::to_string(*moved);
   };
   CHECK(green::awaitlet(body()) == "valueasync3");
@@ -540,8 +546,8 @@ TEST_CASE("cancelling who co_awaits a green thread kills it; who wait_asyncs lea
     return 3;
   });
   auto first = aio::create_task([](auto target) -> aio::task<void> { co_await target; }(killed));
-  auto second = aio::create_task(
-      [](auto target) -> aio::task<void> { co_await target.wait_async(); }(left));
+  auto second =
+      aio::create_task([](auto target) -> aio::task<void> { co_await target.wait_async(); }(left));
   green::sleep(0.001);
   first.cancel();
   second.cancel();
@@ -718,7 +724,8 @@ TEST_CASE("co_await of a green thread gives its result, also a move-only one") {
     const int first = co_await named;
     const int again = co_await named;
     const auto moved = co_await green::spawn([] { return std::make_unique<int>(10); });
-    const auto waited = co_await green::spawn([] { return std::make_unique<int>(100); }).wait_async();
+    const auto waited =
+        co_await green::spawn([] { return std::make_unique<int>(100); }).wait_async();
     co_await green::spawn([] {});
     co_return first + again + *moved + *waited + co_await named.wait_async();
   };

@@ -51,9 +51,8 @@ aio::task<void> sleeps(test::Log& log, std::string where) {
 
 aio::task<void> calls_green(test::Log& log) {
   const Marker marker(log, "outer-task");
-  watch(log, "outer-task", [&] {
-    watch(log, "inner-green", [&] { green::awaitlet(sleeps(log, "inner-task")); });
-  });
+  watch(log, "outer-task",
+        [&] { watch(log, "inner-green", [&] { green::awaitlet(sleeps(log, "inner-task")); }); });
   co_return;
 }
 
@@ -105,7 +104,8 @@ TEST_CASE("a kill through green, task, green, task unwinds innermost first") {
         "green:exit ~green");
 }
 
-TEST_CASE("a coroutine that swallows the cancellation does not keep the interrupt from its caller") {
+TEST_CASE(
+    "a coroutine that swallows the cancellation does not keep the interrupt from its caller") {
   CHECK_THROWS_AS(green::with_timeout(0.005, [] { green::awaitlet(swallows()); }),
                   green::TimeoutExpired);
   auto victim = green::spawn([] { green::awaitlet(swallows()); });

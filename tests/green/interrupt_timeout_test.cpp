@@ -54,9 +54,8 @@ aio::task<void> sleeps(test::Log& log, std::string where) {
 
 aio::task<void> calls_green(test::Log& log) {
   const Marker marker(log, "outer-task");
-  watch(log, "outer-task", [&] {
-    watch(log, "inner-green", [&] { green::awaitlet(sleeps(log, "inner-task")); });
-  });
+  watch(log, "outer-task",
+        [&] { watch(log, "inner-green", [&] { green::awaitlet(sleeps(log, "inner-task")); }); });
   co_return;
 }
 
@@ -390,9 +389,8 @@ TEST_CASE("move_on_after and with_timeout_or take their own expiry only") {
   CHECK_THROWS_AS(
       green::with_timeout(0.002, [] { green::move_on_after(100, [] { green::sleep(200); }); }),
       green::TimeoutExpired);
-  CHECK(green::move_on_after(100, [] {
-    CHECK_FALSE(green::move_on_after(0.002, [] { green::awaitlet(swallows()); }));
-  }));
+  CHECK(green::move_on_after(
+      100, [] { CHECK_FALSE(green::move_on_after(0.002, [] { green::awaitlet(swallows()); })); }));
   CHECK(green::with_timeout_or(0.002, 7, [] { return green::awaitlet(aio::sleep(100, 1)); }) == 7);
   CHECK(green::with_timeout_or(100, 7, [] { return green::awaitlet(aio::sleep(0, 1)); }) == 1);
   CHECK_THROWS_AS(green::with_timeout_or(100, 7, []() -> int { throw green::TimeoutExpired(1); }),

@@ -95,9 +95,8 @@ TEST_CASE("close wakes who is blocked in it with EBADF, at once") {
   auto both = connected();
   [[maybe_unused]] Socket &a = both.first, &b = both.second;
   auto reader = green::spawn([&] { return errno_of([&] { a.recv(1); }); });
-  auto writer = green::spawn([&] {
-    return errno_of([&] { a.sendall(std::string(100 * 1024 * 1024, 'x')); });
-  });
+  auto writer = green::spawn(
+      [&] { return errno_of([&] { a.sendall(std::string(100 * 1024 * 1024, 'x')); }); });
   green::sleep(0.001);
   const int number = a.fileno();
   a.close();
@@ -261,8 +260,7 @@ TEST_CASE("connect waits: a timeout, a Timeout, a kill and a close end that") {
   Socket slow;
   slow.settimeout(0.01);
   CHECK(errno_of([&] { slow.connect(where); }) == ETIMEDOUT);
-  CHECK_THROWS_AS(green::with_timeout(0.01, [&] { green::connect(where); }),
-                  green::TimeoutExpired);
+  CHECK_THROWS_AS(green::with_timeout(0.01, [&] { green::connect(where); }), green::TimeoutExpired);
   auto victim = green::spawn([&] { green::connect(where); });
   green::sleep(0.001);
   victim.kill();

@@ -440,9 +440,8 @@ TEST_CASE("sockets on the hubs of several OS threads talk to each other") {
   Socket listener = green::listen(anywhere());
   const Address where = listener.getsockname();
   auto server = green::spawn([&] {
-    green::serve(listener, [](Socket socket, const Address&) {
-      socket.sendall(receive_all(socket));
-    });
+    green::serve(listener,
+                 [](Socket socket, const Address&) { socket.sendall(receive_all(socket)); });
   });
   std::atomic<int> right{0};
   std::thread others([&] {
@@ -484,9 +483,8 @@ TEST_CASE("in a libuv callback a socket does what needs no wait") {
   async.data = &seen;
   uv_async_send(&async);
   seen.done.wait();
-  uv_close(reinterpret_cast<uv_handle_t*>(&async), [](uv_handle_t* handle) {
-    static_cast<Seen*>(handle->data)->closed.send();
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&async),
+           [](uv_handle_t* handle) { static_cast<Seen*>(handle->data)->closed.send(); });
   seen.closed.wait();
   CHECK(seen.ready == "now");
   CHECK(seen.refused);
