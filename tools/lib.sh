@@ -7,7 +7,7 @@ CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 
 PACKAGES=(
   libuv1-dev libboost-context1.81-dev doctest-dev libssl-dev
-  meson ninja-build pkg-config g++ clang libclang-rt-14-dev ccache
+  meson ninja-build pkg-config g++ clang libclang-rt-14-dev clang-format ccache
 )
 
 quiet=false
@@ -110,6 +110,9 @@ build() {
       options+=(-Dbench=false)
       compilers=(CC='ccache clang' CXX='ccache clang++')
       ;;
+    valgrind) options+=(-Dvalgrind=true -Dbench=false) ;;
+    coverage)
+      options=(-Dbuildtype=debugoptimized -Doptimization=0 -Db_coverage=true -Dbench=false) ;;
     *)
       printf 'build: no such directory: %s\n' "$1" >&2
       return 2
