@@ -101,8 +101,8 @@ build() {
   case $1 in
     plain) ;;
     asan)
-      # A sanitizer's runtime is linked into programs; shared libraries leave it undefined. More
-      # optimization than this makes g++ three times slower on sanitized code.
+      # A sanitizer's runtime is linked into programs; shared libraries leave it undefined. With
+      # more optimization than this g++ takes twice as long for sanitized code.
       options=(-Dbuildtype=debugoptimized -Doptimization=g -Dbench=false
         '-Db_sanitize=address,undefined' -Db_lundef=false)
       ;;
