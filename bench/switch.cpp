@@ -130,8 +130,7 @@ int main(int argc, char** argv) {
     std::printf("%-32s %8.2f %8.2f %7.2f-%7.2f", row.name, quantile(row.times, 0.5),
                 quantile(row.ratios, 0.5), quantile(row.ratios, 0.25), quantile(row.ratios, 0.75));
     if (row.limit > 0)
-      std::printf(" %8.1f  %s", row.limit,
-                  quantile(row.ratios, 0.5) <= row.limit ? "met" : "LOST");
+      std::printf(" %8.1f  %s", row.limit, quantile(row.ratios, 0.5) <= row.limit ? "met" : "LOST");
     std::printf("\n");
   }
   return 0;

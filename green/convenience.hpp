@@ -18,11 +18,10 @@ UVLET_API Socket connect(const Address& address, const Address& bind);
 UVLET_API aio::task<Socket> connect_async(Address address, std::optional<Address> bind = {});
 
 // A bound, listening socket. reuse_port nullopt: on for a fixed port, off for port 0 and unix.
-// Blocks the green thread for a name. Cancel point.
+// A name is looked up. Blocks the green thread. Cancel point.
 UVLET_API Socket listen(const Address& address, int backlog = 128, bool reuse_addr = true,
                         std::optional<bool> reuse_port = {});
-UVLET_API aio::task<Socket> listen_async(Address address, int backlog = 128,
-                                         bool reuse_addr = true,
+UVLET_API aio::task<Socket> listen_async(Address address, int backlog = 128, bool reuse_addr = true,
                                          std::optional<bool> reuse_port = {});
 
 // Thrown by a handler to end serve() without an error.

@@ -74,16 +74,12 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   // Wakes who waits; never switches. Throws logic_error if it was sent and not reset.
-  void send(uvlet::stored_t<T> value)
-    requires(!std::is_void_v<T>)
-  {
+  void send(uvlet::stored_t<T> value) requires(!std::is_void_v<T>) {
     require_fresh();
     outcome_->set_value(std::move(value));
     outcome_->notify_listeners();
   }
-  void send()
-    requires std::is_void_v<T>
-  {
+  void send() requires std::is_void_v<T> {
     require_fresh();
     outcome_->set_value();
     outcome_->notify_listeners();

@@ -145,9 +145,9 @@ class PoolSpawn final : public uvlet::Operation<PoolSpawn<R, Function>, SlotWait
 template <class R>
 struct Results {
   std::deque<GreenThread<R>> queue;
-  std::size_t expected = 0;       // results announced but not yet in the queue
-  bool open = false;              // more may be announced
-  std::exception_ptr end_error;   // thrown once, where the results end
+  std::size_t expected = 0;      // results announced but not yet in the queue
+  bool open = false;             // more may be announced
+  std::exception_ptr end_error;  // thrown once, where the results end
   uvlet::Signal changed{"the next result"};
 };
 
@@ -174,8 +174,8 @@ aio::task<std::optional<R>> next_result(std::shared_ptr<Results<R>> results) {
   GreenThread<R> first = std::move(results->queue.front());
   results->queue.pop_front();
   try {
-    co_await Ended<R>(uvlet::Handle<State<R>>::share(
-        static_cast<State<R>*>(first.identity().get())));
+    co_await Ended<R>(
+        uvlet::Handle<State<R>>::share(static_cast<State<R>*>(first.identity().get())));
   } catch (...) {
     results->queue.push_front(std::move(first));
     results->changed.notify_all();  // to others who read here
@@ -315,12 +315,12 @@ class UVLET_API GreenPool {
   explicit GreenPool(int size = 1000) : core_(std::make_shared<detail::PoolCore>(size)) {}
 
   // As green::spawn. Called from inside the full pool it runs f in place, and throws what f throws.
-  // Blocks the green thread while the pool is full. Cancel point.
+  // Waits while the pool is full. Blocks the green thread. Cancel point.
   template <class F, class... A>
   [[gnu::always_inline]] auto spawn(F&& f, A&&... a)
       -> GreenThread<detail::call_result_t<F, A...>> {
-    return uvlet::block(spawning(uvlet::this_address(), true, std::forward<F>(f),
-                                 std::forward<A>(a)...));
+    return uvlet::block(
+        spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...));
   }
   template <class F, class... A>
   [[gnu::always_inline]] auto spawn_async(F&& f, A&&... a) {
@@ -329,8 +329,7 @@ class UVLET_API GreenPool {
   // The same without a result.
   template <class F, class... A>
   [[gnu::always_inline]] void spawn_n(F&& f, A&&... a) {
-    uvlet::block(spawning(uvlet::this_address(), true, std::forward<F>(f),
-                          std::forward<A>(a)...));
+    uvlet::block(spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...));
   }
 
   // Waits until none of its green threads is left; rethrows nothing. Throws logic_error from inside
@@ -370,9 +369,8 @@ class UVLET_API GreenPool {
     auto unpacked = [f = std::move(f)](Tuple arguments) mutable -> decltype(auto) {
       return std::apply(f, std::move(arguments));
     };
-    return map<R>(std::move(unpacked),
-                  [kept = detail::keep(std::forward<RangeOfTuples>(range))](
-                      auto&& each) mutable { zip(each, kept); });
+    return map<R>(std::move(unpacked), [kept = detail::keep(std::forward<RangeOfTuples>(range))](
+                                           auto&& each) mutable { zip(each, kept); });
   }
 
  private:
@@ -383,8 +381,8 @@ class UVLET_API GreenPool {
   template <class F, class... A>
   auto spawning(void* spawned_at, bool reported, F&& f, A&&... a) {
     auto call = detail::make_call(std::forward<F>(f), std::forward<A>(a)...);
-    return detail::PoolSpawn<detail::call_result_t<F, A...>, decltype(call)>(
-        core_, std::move(call), spawned_at, reported);
+    return detail::PoolSpawn<detail::call_result_t<F, A...>, decltype(call)>(core_, std::move(call),
+                                                                             spawned_at, reported);
   }
 
   template <class Each, class... Kept>
@@ -444,7 +442,7 @@ class GreenPile {
   // Works in a pool that others use too.
   explicit GreenPile(GreenPool& pool) : pool_(pool.core_) {}
 
-  // Blocks the green thread while the pool is full. Cancel point.
+  // Waits while the pool is full. Blocks the green thread. Cancel point.
   template <class F, class... A>
   void spawn(F&& f, A&&... a) {
     detail::drive(spawn_async(std::forward<F>(f), std::forward<A>(a)...));
@@ -454,8 +452,8 @@ class GreenPile {
     auto call = [f = std::move(f)](A... argument) mutable {
       return detail::call_for<R>(f, std::move(argument)...);
     };
-    return spawning(results_, pool_.spawning(uvlet::this_address(), false, std::move(call),
-                                             std::move(a)...));
+    return spawning(results_,
+                    pool_.spawning(uvlet::this_address(), false, std::move(call), std::move(a)...));
   }
 
   // The next result; nullopt when all that was spawned has been read. Throws what its call threw,

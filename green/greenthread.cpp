@@ -25,8 +25,7 @@ Greenlet getcurrent() { return Greenlet(uvlet::Hub::get().running()->identify())
 
 void detail::After::operator()(uvlet::Root& self) const {
   const uvlet::Time left = deadline - self.hub->now();
-  if (left > 0 || self.thrown)
-    uvlet::block(uvlet::Sleep(std::chrono::nanoseconds(left)));
+  if (left > 0 || self.thrown) uvlet::block(uvlet::Sleep(std::chrono::nanoseconds(left)));
   if (only_while && only_while->finished) throw GreenletExit();
 }
 

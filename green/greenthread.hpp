@@ -127,8 +127,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
 template <class T>
 class Join : public uvlet::Operation<Join<T>> {
  public:
-  Join(uvlet::Handle<State<T>> state, bool take) noexcept
-      : state_(std::move(state)), take_(take) {}
+  Join(uvlet::Handle<State<T>> state, bool take) noexcept : state_(std::move(state)), take_(take) {}
   Join(Join&&) noexcept = default;
 
   bool ready() const noexcept { return state_->settled(); }
@@ -196,8 +195,7 @@ using call_result_t =
 
 template <class F, class... A>
 Call<std::decay_t<F>, std::decay_t<A>...> make_call(F&& function, A&&... arguments) {
-  return {std::forward<F>(function),
-          std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)};
+  return {std::forward<F>(function), std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)};
 }
 
 // What a green thread does before its function: nothing, or wait and see.
@@ -240,8 +238,7 @@ struct Body {
 
 template <class T, class Function, class Before = AtOnce>
 UVLET_INLINE GreenThread<T> start(uvlet::Hub& hub, void* spawned_at, Function&& function,
-                                  Before before = {}, bool reported = true,
-                                  void* pool = nullptr) {
+                                  Before before = {}, bool reported = true, void* pool = nullptr) {
   using Stored = std::decay_t<Function>;
   uvlet::GreenRoot& root = hub.make_green(
       Body<T, Stored, Before>{std::forward<Function>(function), std::move(before), reported},
@@ -283,8 +280,8 @@ class GreenThread : public Greenlet {
   template <class F, class... A>
   LinkId link(F f, A... a) {
     detail::State<T>& shared = *state();
-    auto bound = [f = std::move(f), a = std::tuple<A...>(std::move(a)...)](
-                     GreenThread<T> thread) mutable {
+    auto bound = [f = std::move(f),
+                  a = std::tuple<A...>(std::move(a)...)](GreenThread<T> thread) mutable {
       std::apply([&](A&... argument) { std::invoke(f, std::move(thread), argument...); }, a);
     };
     const LinkId id{++shared.last_link};
@@ -311,8 +308,7 @@ class GreenThread : public Greenlet {
  private:
   uvlet::Handle<detail::State<T>> state() const {
     if (!identity()) throw std::logic_error("a GreenThread that names no green thread");
-    return uvlet::Handle<detail::State<T>>::share(
-        static_cast<detail::State<T>*>(identity().get()));
+    return uvlet::Handle<detail::State<T>>::share(static_cast<detail::State<T>*>(identity().get()));
   }
   uvlet::Handle<detail::State<T>> release() {
     auto shared = state();
@@ -386,8 +382,8 @@ template <uvlet::seconds_number A>
 }
 inline void sleep(unsigned seconds) { sleep(Duration(seconds)); }
 template <class A>
-  requires(std::is_arithmetic_v<A> && !uvlet::seconds_number<A>)
-void sleep(A) = delete;  // a truth value or a character is no length of time
+requires(std::is_arithmetic_v<A> && !uvlet::seconds_number<A>) void sleep(A) =
+    delete;  // a truth value or a character is no length of time
 inline uvlet::Sleep sleep_async(Duration length = 0) { return uvlet::Sleep(length); }
 
 // Who runs: the green thread, or the top-level task, that this call is part of.

@@ -49,8 +49,7 @@ bool Recv::attempt() noexcept {
   if (wanted == 0) return false;
   const ssize_t got = ::recv(fd(), scratch(), wanted, 0);
   if (got < 0) return failed(errno);
-  descriptor_->drained =
-      descriptor_->stream() && got > 0 && static_cast<std::size_t>(got) < wanted;
+  descriptor_->drained = descriptor_->stream() && got > 0 && static_cast<std::size_t>(got) < wanted;
   try {
     data_.assign(scratch(), static_cast<std::size_t>(got));
   } catch (...) {

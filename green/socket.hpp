@@ -47,9 +47,7 @@ class UVLET_API RecvInto final : public uvlet::Operation<RecvInto, uvlet::IoWait
 
  private:
   bool attempt() noexcept override;
-  bool nothing_there() const noexcept override {
-    return !buffer_.empty() && descriptor_->drained;
-  }
+  bool nothing_there() const noexcept override { return !buffer_.empty() && descriptor_->drained; }
   std::span<char> buffer_;
   std::size_t received_ = 0;
 };
@@ -99,7 +97,7 @@ class UVLET_API Socket {
   Socket& operator=(Socket&&) noexcept;
   ~Socket();
 
-  // A name is looked up first. Blocks the green thread for a name. Cancel point.
+  // A name is looked up first. Blocks the green thread. Cancel point.
   void bind(const Address& address) { detail::drive(bind_async(address)); }
   aio::task<void> bind_async(Address address);
   void listen(int backlog = 128);

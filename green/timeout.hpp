@@ -25,9 +25,8 @@ auto with_timeout(std::optional<Duration> limit, F&& f, A&&... a)
   return std::invoke(std::forward<F>(f), std::forward<A>(a)...);
 }
 
-// The same, but gives `value` on expiry of its own limit, and of no other; where f gives nothing, an
-// optional: `value` on expiry, nullopt when it finished.
-// Blocks the green thread. Cancel point.
+// The same, but gives `value` on expiry of its own limit, and of no other; where f gives nothing,
+// an optional: `value` on expiry, nullopt when it finished. Blocks the green thread. Cancel point.
 template <class V, class F, class... A>
 auto with_timeout_or(std::optional<Duration> limit, V value, F&& f, A&&... a) {
   using R = std::remove_cvref_t<std::invoke_result_t<F, A...>>;

@@ -71,8 +71,7 @@ Reply fetch_blocking(const std::string& url, double timeout) {
 // The callers: ordinary functions, the same for (a) and (b).
 using Fetch = Reply (*)(const std::string& url, double timeout);
 
-std::vector<Reply> process_urls(const std::vector<std::string>& urls, double timeout,
-                                Fetch fetch) {
+std::vector<Reply> process_urls(const std::vector<std::string>& urls, double timeout, Fetch fetch) {
   green::GreenPool pool;
   std::vector<Reply> replies;
   auto fetch_one = [=](const std::string& url) { return fetch(url, timeout); };

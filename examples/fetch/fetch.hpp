@@ -7,10 +7,10 @@
 
 struct Reply {
   std::string url;
-  int status = 0;       // 0: there was none
+  int status = 0;  // 0: there was none
   std::string body;
   double milliseconds = 0;
-  std::string error;    // why there is no whole body; "" if there is
+  std::string error;  // why there is no whole body; "" if there is
 };
 
 // (a) Eventlet style: a blocking fetch, called concurrently by GreenPool::imap.

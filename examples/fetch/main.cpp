@@ -88,11 +88,10 @@ void print_table(const std::vector<Run>& runs) {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     double sum = 0;
     for (const Reply& reply : runs[i].replies) sum += reply.milliseconds;
-    std::printf("%-38s %9.1f %9zu %9llu %15.1f %8.1fx  %s\n", styles[i].name,
-                runs[i].total_milliseconds, runs[i].replies.size(),
-                static_cast<unsigned long long>(runs[i].awaitlets), sum,
-                sum / std::max(runs[i].total_milliseconds, 0.001),
-                same(runs[0], runs[i]) ? "yes" : "NO");
+    std::printf(
+        "%-38s %9.1f %9zu %9llu %15.1f %8.1fx  %s\n", styles[i].name, runs[i].total_milliseconds,
+        runs[i].replies.size(), static_cast<unsigned long long>(runs[i].awaitlets), sum,
+        sum / std::max(runs[i].total_milliseconds, 0.001), same(runs[0], runs[i]) ? "yes" : "NO");
   }
 }
 

@@ -8,8 +8,9 @@
 namespace {
 
 std::string head(const std::string& status, std::size_t bytes) {
-  return "HTTP/1.1 " + status + "\r\nContent-Type: text/plain\r\nContent-Length: " +
-         std::to_string(bytes) + "\r\nConnection: close\r\n\r\n";
+  return "HTTP/1.1 " + status +
+         "\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(bytes) +
+         "\r\nConnection: close\r\n\r\n";
 }
 
 // The path of the request line; "" if the peer closed before the end of the request's head.

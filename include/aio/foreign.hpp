@@ -62,8 +62,7 @@ struct ForeignState final : uvlet::Post {
 template <class A>
 class ForeignAwait final : public uvlet::Operation<ForeignAwait<A>> {
  public:
-  using Result = std::remove_cvref_t<
-      decltype(std::declval<awaiter_t<A>>().await_resume())>;
+  using Result = std::remove_cvref_t<decltype(std::declval<awaiter_t<A>>().await_resume())>;
 
   explicit ForeignAwait(A&& awaited) : awaited_(std::forward<A>(awaited)) {}
   ForeignAwait(ForeignAwait&&) = default;

@@ -115,16 +115,12 @@ class Future {
   }
 
   // Wakes who waits; never switches. Throws InvalidStateError if it is done.
-  void set_result(uvlet::stored_t<T> value)
-    requires(!std::is_void_v<T>)
-  {
+  void set_result(uvlet::stored_t<T> value) requires(!std::is_void_v<T>) {
     require(!done());
     state_->value.set_value(std::move(value));
     state_->complete();
   }
-  void set_result()
-    requires std::is_void_v<T>
-  {
+  void set_result() requires std::is_void_v<T> {
     require(!done());
     state_->value.set_value();
     state_->complete();

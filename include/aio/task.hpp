@@ -59,7 +59,9 @@ concept native_awaitable =
 }  // namespace detail
 
 template <class A>
-concept awaitable = requires(A&& a) { detail::get_awaiter(std::forward<A>(a)).await_resume(); };
+concept awaitable = requires(A&& a) {
+  detail::get_awaiter(std::forward<A>(a)).await_resume();
+};
 
 // What co_await gives, by value.
 template <class A>
@@ -109,10 +111,8 @@ class Promise final : public PromiseBase {
  public:
   task<T> get_return_object() noexcept;
   template <class V>
-    requires std::is_constructible_v<T, V&&>
-  void return_value(V&& value) {
-    value_.emplace(std::forward<V>(value));
-  }
+  requires std::is_constructible_v<T, V&&>
+  void return_value(V&& value) { value_.emplace(std::forward<V>(value)); }
   void unhandled_exception() noexcept { error_ = std::current_exception(); }
   T take() {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -173,7 +173,8 @@ class TaskAwaiter {
   explicit TaskAwaiter(Frame<T> frame) noexcept : frame_(std::move(frame)) {}
   TaskAwaiter(TaskAwaiter&&) noexcept = default;
   ~TaskAwaiter() {
-    if (detached_) [[unlikely]] detached_->abandon(frame_);
+    if (detached_) [[unlikely]]
+      detached_->abandon(frame_);
   }
 
   bool await_ready() const noexcept { return false; }
@@ -231,9 +232,10 @@ struct Detached final : uvlet::StacklessRoot {
       return;
     }
     if (hub->running() == this || !hub->running()->may_wait()) {
-      std::fputs("uvlet: a task was destroyed from inside itself, or in a libuv callback while its "
-                 "code is inside a green call\n",
-                 stderr);
+      std::fputs(
+          "uvlet: a task was destroyed from inside itself, or in a libuv callback while its "
+          "code is inside a green call\n",
+          stderr);
       std::terminate();
     }
     struct End final : uvlet::Operation<End> {
@@ -258,8 +260,8 @@ struct Detached final : uvlet::StacklessRoot {
 
 }  // namespace detail
 
-// A coroutine that gives a T: lazy, it runs when it is awaited, once. Move-only. Destroying one that
-// was not awaited is free.
+// A coroutine that gives a T: lazy, it runs when it is awaited, once. Move-only. Destroying one
+// that was not awaited is free.
 template <class T>
 class [[nodiscard]] task {
  public:

@@ -54,8 +54,8 @@ class UVLET_API Descriptor {
   // Wakes who waits with EBADF; the number is the caller's.
   int detach() noexcept;
 
-  // How many of `bytes` to transfer at once: all of them; in a simulation perhaps fewer, or none, as
-  // if it would block.
+  // How many of `bytes` to transfer at once: all of them; in a simulation perhaps fewer, or none,
+  // as if it would block.
   std::size_t allowance(std::size_t bytes) noexcept {
     return simulated_ ? simulated_allowance(bytes) : bytes;
   }
@@ -78,7 +78,7 @@ class UVLET_API Descriptor {
 
   int fd_;
   bool stream_;
-  bool refused_ = false;                         // by the simulation, the last time
+  bool refused_ = false;                          // by the simulation, the last time
   testing::SimulatedWorld* simulated_ = nullptr;  // where streams obey a fault plan
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
@@ -114,7 +114,8 @@ class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
   }
   // Throws what the call failed with.
   void check(const char* call) const {
-    if (error_number != 0) [[unlikely]] fail(call);
+    if (error_number != 0) [[unlikely]]
+      fail(call);
   }
   // Whether to skip the first try: see Descriptor::drained.
   virtual bool nothing_there() const noexcept { return false; }

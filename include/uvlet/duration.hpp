@@ -16,9 +16,8 @@ namespace uvlet::inline UVLET_ABI {
 template <class A>
 concept seconds_number =
     std::is_arithmetic_v<A> && !std::same_as<A, bool> && !std::same_as<A, char> &&
-    !std::same_as<A, signed char> && !std::same_as<A, unsigned char> &&
-    !std::same_as<A, wchar_t> && !std::same_as<A, char8_t> && !std::same_as<A, char16_t> &&
-    !std::same_as<A, char32_t>;
+    !std::same_as<A, signed char> && !std::same_as<A, unsigned char> && !std::same_as<A, wchar_t> &&
+    !std::same_as<A, char8_t> && !std::same_as<A, char16_t> && !std::same_as<A, char32_t>;
 
 // A length of time: implicitly from a number of seconds or from any std::chrono::duration.
 // Negative is zero, infinity is for ever, NaN is std::invalid_argument.

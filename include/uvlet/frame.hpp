@@ -65,8 +65,7 @@ class FrameCache {
   // `limit` is 0 until the thread's cleaner is registered and after it has run.
   UVLET_API static constinit thread_local Bin bins[classes]
       __attribute__((tls_model("initial-exec")));
-  UVLET_API static constinit thread_local unsigned limit
-      __attribute__((tls_model("initial-exec")));
+  UVLET_API static constinit thread_local unsigned limit __attribute__((tls_model("initial-exec")));
 };
 
 // Gives the classes derived from it their memory from the FrameCache.

@@ -40,7 +40,7 @@ struct HubOptions {
   HubOptions() noexcept {}
   std::size_t stack_size = 256 * 1024;  // bytes of address space a green thread; >= 16 KiB
   Guard guard = Guard::automatic;
-  bool virtual_clock = false;  // idle time is skipped: for tests
+  bool virtual_clock = false;                  // idle time is skipped: for tests
   std::optional<std::uint64_t> schedule_seed;  // the order of who is ready is random, and repeats
 };
 
@@ -49,7 +49,7 @@ struct HubStats {
   std::size_t tasks;          // top-level tasks alive
   std::size_t ready;
   std::size_t timers;
-  std::size_t external;    // waits that the operating system or another thread will end
+  std::size_t external;     // waits that the operating system or another thread will end
   std::uint64_t awaitlets;  // calls of green::awaitlet so far
   std::uint64_t polls;      // turns of the loop so far
   Guard guard;
@@ -118,7 +118,8 @@ class UVLET_API Hub {
 
   UVLET_INLINE static Hub& get() {
     Hub* hub = this_hub;
-    if (!hub) [[unlikely]] return make();
+    if (!hub) [[unlikely]]
+      return make();
     return *hub;
   }
   // Null where there is none, or none any more.
@@ -141,14 +142,13 @@ class UVLET_API Hub {
   UVLET_INLINE void make_ready(Root& root) noexcept { ready_.push_back(&root); }
 
   // Suspends `self`, which runs, until somebody makes it ready.
-  UVLET_INLINE void park(Root& self) noexcept {
-    switch_to(self, *take_next());
-  }
+  UVLET_INLINE void park(Root& self) noexcept { switch_to(self, *take_next()); }
 
   // The same for one that is ready already: it waits for its turn.
   UVLET_INLINE void park_ready(Root& self) noexcept {
     Root* next = take_next();
-    if (next != &self) [[likely]] switch_to(self, *next);
+    if (next != &self) [[likely]]
+      switch_to(self, *next);
   }
 
   // One of the two: an operation may have made the Root ready as it was started.
@@ -159,17 +159,19 @@ class UVLET_API Hub {
       park(self);
   }
 
-  // Goes to the back of the line. Cancel point.
+  // Goes to the back of the line. Blocks the green thread. Cancel point.
   UVLET_INLINE void yield() {
     Root& self = *current_;
-    if (self.attention) [[unlikely]] return yield_interrupted();
+    if (self.attention) [[unlikely]]
+      return yield_interrupted();
     ready_.push_back(&self);
     park_ready(self);
-    if (self.attention) [[unlikely]] self.resume_interrupted(false);
+    if (self.attention) [[unlikely]]
+      self.resume_interrupted(false);
   }
 
   // Kills or cancels: the victim runs, then what was ready, then the caller. A null error is
-  // GreenletExit. Cancel point.
+  // GreenletExit. Blocks the green thread. Cancel point.
   void kill(Root& victim, std::exception_ptr error);
   // The same without a switch: the victim is at the end of the line.
   void interrupt(Root& victim, std::exception_ptr error);
@@ -207,13 +209,15 @@ class UVLET_API Hub {
   static void entry_loop(Transfer transfer) noexcept;
 
   UVLET_INLINE Root* take_next() noexcept {
-    if (ready_.empty() || --budget_ <= 0) [[unlikely]] return loop_root_;
+    if (ready_.empty() || --budget_ <= 0) [[unlikely]]
+      return loop_root_;
     return ready_.pop_front();
   }
   UVLET_INLINE void switch_to(Root& self, Root& next) noexcept {
     current_ = &next;
     Context* target = &next;
-    if (!next.sp) [[unlikely]] target = dispatcher();
+    if (!next.sp) [[unlikely]]
+      target = dispatcher();
     switch_context(self, *target, thread_);
   }
   UVLET_COLD void yield_interrupted();
@@ -235,7 +239,6 @@ class UVLET_API Hub {
   bool others_may_post() const noexcept;
   void report_deadlock() noexcept;
   void unwind() noexcept;
-
 
   Root* current_;
   int budget_ = 1;  // switches until the loop's turn

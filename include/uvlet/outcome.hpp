@@ -20,12 +20,12 @@ using stored_t = std::conditional_t<std::is_void_v<T>, std::monostate, std::remo
 
 // Whether a T can really be copied: a vector of move-only items only claims that it can.
 template <class T>
-struct copyable : std::is_copy_constructible<T> {};
+concept holds_values = !std::is_same_v<typename T::value_type, T>;
 template <class T>
-  requires requires { typename T::value_type; } && (!std::is_same_v<typename T::value_type, T>)
-struct copyable<T>
-    : std::bool_constant<std::is_copy_constructible_v<T> && copyable<typename T::value_type>::value> {
-};
+struct copyable : std::is_copy_constructible<T> {};
+template <holds_values T>
+struct copyable<T> : std::bool_constant<std::is_copy_constructible_v<T> &&
+                                        copyable<typename T::value_type>::value> {};
 template <class... T>
 struct copyable<std::tuple<T...>> : std::bool_constant<(copyable<T>::value && ...)> {};
 template <class A, class B>

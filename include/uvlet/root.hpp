@@ -152,7 +152,8 @@ class UVLET_API Root : public Context, public Link {
   void kill() noexcept;  // GreenletExit, without an allocation
   void deliver() noexcept;
   void clear_interrupts() noexcept {
-    if (attention) [[unlikely]] drop_interrupts();
+    if (attention) [[unlikely]]
+      drop_interrupts();
   }
 
   // Takes the first interrupt that may be delivered to a running Root; false if there is none.

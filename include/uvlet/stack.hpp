@@ -31,7 +31,8 @@ class UVLET_API StackArena {
 
   // The high end of a stack that is free. Throws system_error(ENOMEM) naming the limit.
   char* allocate() {
-    if (free_count_ == 0) [[unlikely]] return allocate_fresh();
+    if (free_count_ == 0) [[unlikely]]
+      return allocate_fresh();
     char* top = free_[--free_count_];
     if (free_count_ < free_min_) free_min_ = free_count_;
 #if defined(UVLET_ASAN)
@@ -41,9 +42,7 @@ class UVLET_API StackArena {
   }
 
   // The caller may still stand on it, until it jumps away.
-  void release(char* top) noexcept {
-    free_[free_count_++] = top;
-  }
+  void release(char* top) noexcept { free_[free_count_++] = top; }
 
   // How far below the top of this slot the first byte in use should lie.
   std::size_t colour(const char* top) const noexcept {
@@ -83,7 +82,7 @@ class UVLET_API StackArena {
   void install_guard(char* slot);
   void unpoison(char* top) noexcept;
 
-  std::vector<char*> free_;      // as long as there are slots; the free ones come first
+  std::vector<char*> free_;  // as long as there are slots; the free ones come first
   std::size_t free_count_ = 0;
   std::vector<Chunk> chunks_;
   std::size_t free_min_ = 0;  // fewest free ones since the last trim: these were not touched

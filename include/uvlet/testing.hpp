@@ -24,7 +24,8 @@ namespace uvlet::inline UVLET_ABI::testing {
 // that is taken both ways.
 struct FaultPlan {
   FaultPlan() noexcept {}
-  double early_timeouts = 0;  // a switch: the clock jumps to the next deadline, though some are ready
+  double early_timeouts =
+      0;  // a switch: the clock jumps to the next deadline, though some are ready
   double delayed_wakes = 0;   // a switch: one that is ready is held back, for up to delay_max
   Duration delay_max = 0.01;  // of virtual time
   double kills = 0;           // a switch: one of those that were exposed is killed
@@ -100,10 +101,8 @@ UVLET_API void note(const std::string& line);
 // Lets the fault plan kill it.
 UVLET_API void expose(const Handle<Identity>& victim);
 template <class G>
-  requires requires(const G& thread) { thread.identity(); }
-void expose(const G& thread) {
-  expose(thread.identity());
-}
+requires requires(const G& thread) { thread.identity(); }
+void expose(const G& thread) { expose(thread.identity()); }
 
 // --- in any hub
 

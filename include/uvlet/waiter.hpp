@@ -61,7 +61,8 @@ class UVLET_API Waiter : public Listener {
 
  protected:
   ~Waiter() {
-    if (root_) [[unlikely]] abandon();
+    if (root_) [[unlikely]]
+      abandon();
   }
 
   // Throws NoAwaitletContext where nothing may wait. False: an interrupt is due, do not wait.
@@ -140,7 +141,8 @@ class Operation : public Base {
   void settle() {
     Root* root = std::exchange(this->root_, nullptr);
     root->waiting = nullptr;
-    if (root->attention) [[unlikely]] root->operation_interrupted(static_cast<bool>(this->handle_));
+    if (root->attention) [[unlikely]]
+      root->operation_interrupted(static_cast<bool>(this->handle_));
   }
   Derived& derived() noexcept { return static_cast<Derived&>(*this); }
 };

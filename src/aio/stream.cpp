@@ -4,8 +4,8 @@
 #include <uvlet/descriptor.hpp>
 #include <uvlet/signal.hpp>
 
-#include <system_error>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace aio {
@@ -159,9 +159,8 @@ task<std::size_t> find(Shared state, std::string separator) {
     if (state->input.size() > limit_bytes)
       throw LimitOverrunError("no separator within the first " + std::to_string(limit_bytes) +
                               " bytes");
-    searched = state->input.size() >= separator.size()
-                   ? state->input.size() - separator.size() + 1
-                   : 0;
+    searched =
+        state->input.size() >= separator.size() ? state->input.size() - separator.size() + 1 : 0;
     co_await Fill(*state);
   }
 }
@@ -178,8 +177,7 @@ task<std::string> read_until(Shared state, std::string separator) {
 }
 
 task<void> drained(Shared state) {
-  while (state->unsent() > limit_bytes && state->error_number == 0)
-    co_await state->changed.wait();
+  while (state->unsent() > limit_bytes && state->error_number == 0) co_await state->changed.wait();
   if (state->error_number != 0) fail(state->error_number, "write");
 }
 

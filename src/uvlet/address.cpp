@@ -80,8 +80,7 @@ Address::Raw Address::raw() const {
     path->sun_family = AF_UNIX;
     std::memcpy(path->sun_path, host_.data(), host_.size());
     const std::size_t end = host_.empty() || host_[0] == '\0' ? 0 : 1;
-    raw.length =
-        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + host_.size() + end);
+    raw.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + host_.size() + end);
   } else {
     throw std::logic_error("the address " + str() + " is a name that was not resolved");
   }

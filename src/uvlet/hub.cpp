@@ -65,7 +65,9 @@ struct PlainRoot final : Root {
 
 // A coroutine of another library that awaits an operation of ours. It lives for one wait.
 struct ForeignRoot final : StacklessRoot {
-  explicit ForeignRoot(Hub& owner) noexcept : StacklessRoot(owner, Kind::foreign) { started = true; }
+  explicit ForeignRoot(Hub& owner) noexcept : StacklessRoot(owner, Kind::foreign) {
+    started = true;
+  }
   void off_stack() noexcept override { delete this; }
   void never_started() noexcept override {}
 };
@@ -158,8 +160,7 @@ Hub::Hub(const HubOptions& options)
   loop_ = world_->loop();
   void* stack = mmap(nullptr, loop_stack_bytes + StackArena::page_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  if (stack == MAP_FAILED ||
-      mprotect(stack, StackArena::page_bytes, PROT_NONE) != 0)
+  if (stack == MAP_FAILED || mprotect(stack, StackArena::page_bytes, PROT_NONE) != 0)
     throw std::system_error(errno, std::generic_category(), "no stack for the loop");
   loop_stack_ = static_cast<char*>(stack);
   loop_root_ = new PlainRoot(*this, Root::Kind::loop);

@@ -27,9 +27,9 @@ std::string symbol(void* address) {
     return offset;
   }
   const void* base = info.dli_sname ? info.dli_saddr : info.dli_fbase;
-  std::snprintf(offset, sizeof offset, "+0x%zx",
-                static_cast<std::size_t>(static_cast<char*>(address) -
-                                         static_cast<const char*>(base)));
+  std::snprintf(
+      offset, sizeof offset, "+0x%zx",
+      static_cast<std::size_t>(static_cast<char*>(address) - static_cast<const char*>(base)));
   return (info.dli_sname ? demangled(info.dli_sname) : std::string(info.dli_fname)) + offset;
 }
 

@@ -59,7 +59,7 @@ class SimulatedWorld final : public LibuvWorld {
   Hub& hub_;
   Setup setup_;
   Time now_ = start;
-  unsigned busy_polls_ = 0;  // since the last one with nobody ready
+  unsigned busy_polls_ = 0;             // since the last one with nobody ready
   std::vector<Handle<Identity>> held_;  // ready, but not to run before then
   Time held_until_ = 0;
   bool all_held_ = false;  // nobody could run the last time

@@ -45,9 +45,9 @@ Guard choose(Guard wanted) {
 }
 
 [[noreturn]] void throw_no_memory(std::size_t stacks, const char* limit) {
-  throw std::system_error(ENOMEM, std::generic_category(),
-                          "no stack for another green thread beside " + std::to_string(stacks) +
-                              ": " + limit);
+  throw std::system_error(
+      ENOMEM, std::generic_category(),
+      "no stack for another green thread beside " + std::to_string(stacks) + ": " + limit);
 }
 
 }  // namespace
@@ -99,8 +99,7 @@ void StackArena::map_chunk() {
     slots /= 2;
     base = map(slots * slot_bytes_);
   }
-  if (!base)
-    throw_no_memory(in_use(), "address space is out (RLIMIT_AS, vm.overcommit_memory)");
+  if (!base) throw_no_memory(in_use(), "address space is out (RLIMIT_AS, vm.overcommit_memory)");
   std::size_t total = slots;
   for (const Chunk& chunk : chunks_) total += chunk.slots;
   free_.resize(total);
@@ -108,9 +107,8 @@ void StackArena::map_chunk() {
 }
 
 void StackArena::install_guard(char* slot) {
-  const int failed = guard_ == Guard::madvise
-                         ? madvise(slot, guard_bytes_, madv_guard_install)
-                         : mprotect(slot, guard_bytes_, PROT_NONE);
+  const int failed = guard_ == Guard::madvise ? madvise(slot, guard_bytes_, madv_guard_install)
+                                              : mprotect(slot, guard_bytes_, PROT_NONE);
   if (failed)
     throw_no_memory(in_use(), guard_ == Guard::madvise
                                   ? "the kernel refused a guard (MADV_GUARD_INSTALL)"
@@ -118,8 +116,8 @@ void StackArena::install_guard(char* slot) {
 }
 
 std::vector<char*> StackArena::used() const {
-  const std::unordered_set<char*> unused(
-      free_.begin(), free_.begin() + static_cast<std::ptrdiff_t>(free_count_));
+  const std::unordered_set<char*> unused(free_.begin(),
+                                         free_.begin() + static_cast<std::ptrdiff_t>(free_count_));
   std::vector<char*> tops;
   for (const Chunk& chunk : chunks_)
     for (std::size_t slot = 1; slot <= chunk.used; ++slot)

@@ -20,15 +20,15 @@ constinit thread_local Setup* starting = nullptr;
 
 SimulatedWorld& simulation() {
   SimulatedWorld* world = simulated_world(Hub::get());
-  if (!world) throw std::logic_error("this works in a simulation only: see uvlet::testing::simulate");
+  if (!world)
+    throw std::logic_error("this works in a simulation only: see uvlet::testing::simulate");
   return *world;
 }
 
 // Runs `program` on an OS thread whose hub is simulated; `finish` sees the world before its end.
 // Gives what the program threw.
 template <class Finish>
-std::exception_ptr run_simulated(Setup setup, const std::function<void()>& program,
-                                 Finish finish) {
+std::exception_ptr run_simulated(Setup setup, const std::function<void()>& program, Finish finish) {
   std::exception_ptr error;
   std::thread thread([&] {
     starting = &setup;

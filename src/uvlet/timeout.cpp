@@ -15,8 +15,7 @@ Timeout::Timeout(std::optional<Duration> after, std::exception_ptr error, int)
 Timeout::~Timeout() { cancel(); }
 
 void Timeout::start() {
-  if (pending())
-    throw std::logic_error("a Timeout that is pending was started; cancel it first");
+  if (pending()) throw std::logic_error("a Timeout that is pending was started; cancel it first");
   cancel();  // one that expired, and waits for the end of a Shield, starts anew
   if (!after_) return;
   Hub& hub = Hub::get();
@@ -24,8 +23,8 @@ void Timeout::start() {
   owner_ = root.identify();
   interrupt_.level = hub.next_serial();
   interrupt_.uncaught = hub.thread().exceptions->uncaught;
-  interrupt_.error = error_ ? error_
-                            : std::make_exception_ptr(TimeoutExpired(after_->seconds(), number_));
+  interrupt_.error =
+      error_ ? error_ : std::make_exception_ptr(TimeoutExpired(after_->seconds(), number_));
   if (after_->seconds() > 0)
     hub.timers.start(*this, deadline_after(hub.now(), *after_));
   else

@@ -129,9 +129,8 @@ TEST_CASE("awaitlet of a done Future does not switch") {
 TEST_CASE("an exception goes to all that await") {
   auto future = aio::Future<int>::create();
   auto first = aio::create_task(await_future(future));
-  auto second = green::spawn([&] {
-    CHECK_THROWS_WITH_AS(green::awaitlet(future), "broken", std::runtime_error);
-  });
+  auto second = green::spawn(
+      [&] { CHECK_THROWS_WITH_AS(green::awaitlet(future), "broken", std::runtime_error); });
   green::sleep(0);
   future.set_exception(broken());
   CHECK_THROWS_WITH_AS(green::awaitlet(first), "broken", std::runtime_error);

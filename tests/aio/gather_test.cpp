@@ -169,9 +169,8 @@ TEST_CASE("cancelling gather cancels all of it") {
 
 TEST_CASE("killing a green thread that awaits gather cancels all of it") {
   Log log;
-  auto thread = green::spawn([&] {
-    green::awaitlet(aio::gather(until_cancelled(log, "a"), until_cancelled(log, "b")));
-  });
+  auto thread = green::spawn(
+      [&] { green::awaitlet(aio::gather(until_cancelled(log, "a"), until_cancelled(log, "b"))); });
   green::sleep(0.001);
   thread.kill();
   CHECK_THROWS_AS(thread.wait(), green::GreenletExit);

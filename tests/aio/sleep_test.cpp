@@ -105,9 +105,7 @@ TEST_CASE("a sleep that is never awaited takes no time") {
 }
 
 TEST_CASE("sleep for ever ends by cancel") {
-  auto body = []() -> aio::task<> {
-    co_await aio::sleep(std::numeric_limits<double>::infinity());
-  };
+  auto body = []() -> aio::task<> { co_await aio::sleep(std::numeric_limits<double>::infinity()); };
   auto future = aio::create_task(body());
   green::sleep(0.001);
   CHECK(!future.done());

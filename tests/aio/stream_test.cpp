@@ -317,9 +317,8 @@ TEST_CASE("reads that are never awaited do nothing; a read may outlive its handl
 TEST_CASE("a hundred streams echo at once") {
   Socket listener = green::listen(green::Address("127.0.0.1", 0));
   auto server = green::spawn([&] {
-    green::serve(listener, [](Socket socket, const green::Address&) {
-      socket.sendall(receive_all(socket));
-    });
+    green::serve(listener,
+                 [](Socket socket, const green::Address&) { socket.sendall(receive_all(socket)); });
   });
   auto body = [](green::Address where, int i) -> aio::task<bool> {
     Stream stream = co_await aio::open_connection(where);

@@ -84,9 +84,7 @@ TEST_CASE("run runs a task from a plain function") {
   CHECK_THROWS_WITH_AS(aio::run(fail("broken")), "broken", std::runtime_error);
 }
 
-TEST_CASE("run gives move-only results") {
-  CHECK(*aio::run(boxed(std::make_unique<int>(5))) == 5);
-}
+TEST_CASE("run gives move-only results") { CHECK(*aio::run(boxed(std::make_unique<int>(5))) == 5); }
 
 TEST_CASE("a task awaits a task") {
   auto sum = []() -> aio::task<int> { co_return co_await number(1) + co_await number_later(2); };

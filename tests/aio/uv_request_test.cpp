@@ -117,8 +117,7 @@ TEST_CASE("a negative status is system_error too") {
   auto connect = [&](uv_loop_t*, uv_connect_t* request, auto callback) {
     return uv_tcp_connect(request, &handle, reinterpret_cast<sockaddr*>(&nobody), callback);
   };
-  CHECK_THROWS_AS((void)green::awaitlet(aio::uv_request<uv_connect_t>(connect)),
-                  std::system_error);
+  CHECK_THROWS_AS((void)green::awaitlet(aio::uv_request<uv_connect_t>(connect)), std::system_error);
   green::Event<> closed;
   handle.data = &closed;
   uv_close(reinterpret_cast<uv_handle_t*>(&handle),
@@ -185,8 +184,7 @@ TEST_CASE("a request that waits for a thread is cancelled by libuv") {
   auto thread = green::spawn([&] { (void)green::awaitlet(work(queued)); });
   green::sleep(0);
   thread.kill();
-  green::with_timeout(test::watchdog,
-                      [&] { CHECK_THROWS_AS(thread.wait(), green::GreenletExit); });
+  green::with_timeout(test::watchdog, [&] { CHECK_THROWS_AS(thread.wait(), green::GreenletExit); });
   CHECK(!queued.started);
   for (auto& job : busy) job->release = true;
   for (auto& one : running) (void)green::awaitlet(std::move(one));

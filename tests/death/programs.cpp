@@ -31,7 +31,7 @@ void fail() { throw std::runtime_error("from noexcept"); }
 [[gnu::noinline]] int one_big_frame() {
   volatile char frame[1024 * 1024];
   __asm__ volatile("" : : "r"(frame) : "memory");  // or clang keeps the one byte that is used
-  frame[0] = 1;  // its low end, far beyond the guard
+  frame[0] = 1;                                    // its low end, far beyond the guard
   return frame[0];
 }
 
@@ -128,7 +128,8 @@ void blocking_in_a_libuv_callback() {
 void exception_out_of_a_libuv_callback() {
   uv_timer_t timer;
   uv_timer_init(uvlet::Hub::current().loop(), &timer);
-  uv_timer_start(&timer, [](uv_timer_t*) { throw std::runtime_error("out"); }, 1, 0);
+  uv_timer_start(
+      &timer, [](uv_timer_t*) { throw std::runtime_error("out"); }, 1, 0);
   green::sleep(1);
 }
 

@@ -216,8 +216,7 @@ TEST_CASE("a wait with a limit gives nullopt, or false, when nothing came") {
 TEST_CASE("a wait with a limit gives the value that came in time") {
   green::Event<int> event;
   auto waiter = green::spawn([&] { return event.wait(test::watchdog); });
-  auto for_ever =
-      green::spawn([&] { return event.wait(std::numeric_limits<double>::infinity()); });
+  auto for_ever = green::spawn([&] { return event.wait(std::numeric_limits<double>::infinity()); });
   green::sleep(0.001);
   event.send(7);
   CHECK(waiter.wait() == 7);
@@ -236,9 +235,8 @@ TEST_CASE("a wait that ran out of time does not hear a later send") {
 TEST_CASE("a waiter that is killed or times out leaves the others alone") {
   green::Event<int> event;
   auto killed = green::spawn([&] { return event.wait(); });
-  auto timed = green::spawn([&] {
-    return green::with_timeout_or(0.001, -1, [&] { return event.wait(); });
-  });
+  auto timed =
+      green::spawn([&] { return green::with_timeout_or(0.001, -1, [&] { return event.wait(); }); });
   auto patient = green::spawn([&] { return event.wait(); });
   green::sleep(0);
   killed.kill();
@@ -265,9 +263,8 @@ TEST_CASE("a waiter killed between the send and its turn is dropped safely") {
 
 TEST_CASE("coroutines and green threads wait for the same event") {
   green::Event<int> event;
-  auto coroutine = aio::create_task([](auto& source) -> aio::task<int> {
-    co_return co_await source.wait_async();
-  }(event));
+  auto coroutine = aio::create_task(
+      [](auto& source) -> aio::task<int> { co_return co_await source.wait_async(); }(event));
   auto thread = green::spawn([&] { return event.wait(); });
   auto limited = aio::create_task([](auto& source) -> aio::task<bool> {
     const std::optional<int> early = co_await source.wait_async(0.001);
@@ -293,9 +290,8 @@ TEST_CASE("a coroutine sends to a green thread") {
 
 TEST_CASE("cancelling a coroutine that waits leaves the event usable") {
   green::Event<int> event;
-  auto waiting = aio::create_task([](auto& source) -> aio::task<int> {
-    co_return co_await source.wait_async();
-  }(event));
+  auto waiting = aio::create_task(
+      [](auto& source) -> aio::task<int> { co_return co_await source.wait_async(); }(event));
   green::sleep(0.001);
   waiting.cancel();
   CHECK_THROWS_AS(green::awaitlet(waiting), aio::CancelledError);

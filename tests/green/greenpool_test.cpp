@@ -99,7 +99,8 @@ TEST_CASE("from inside the full pool spawn runs in place") {
         CHECK(inner.wait() == 3);
         CHECK_THROWS_AS(pool.spawn([] { throw std::runtime_error("in place"); }),
                         std::runtime_error);
-      }).wait();
+      })
+      .wait();
   CHECK(same);
 }
 
@@ -331,9 +332,7 @@ TEST_CASE("blocked spawners get places in the order in which they came") {
   pool.spawn_n([&] { go.wait(); });
   std::vector<green::GreenThread<void>> spawners;
   for (int i = 0; i < 4; ++i)
-    spawners.push_back(green::spawn([&, i] {
-      pool.spawn_n([&, i] { log(std::to_string(i)); });
-    }));
+    spawners.push_back(green::spawn([&, i] { pool.spawn_n([&, i] { log(std::to_string(i)); }); }));
   green::sleep(0);
   CHECK(pool.waiting() == 4);
   go.send();
@@ -443,9 +442,8 @@ TEST_CASE("a pool of no places blocks every spawn, from one of another pool too"
   CHECK(none.size() == 0);
   CHECK_THROWS_AS(green::with_timeout(0.002, [&] { none.spawn([] {}); }), green::TimeoutExpired);
   GreenPool other(1);
-  auto inside = other.spawn([&] {
-    return green::move_on_after(0.002, [&] { none.spawn_n([] {}); });
-  });
+  auto inside =
+      other.spawn([&] { return green::move_on_after(0.002, [&] { none.spawn_n([] {}); }); });
   CHECK_FALSE(inside.wait());
   CHECK(none.waiting() == 0);
   none.waitall();
@@ -459,7 +457,8 @@ TEST_CASE("from inside a pool that is not full spawn starts another green thread
         auto inner = pool.spawn([&] { other = !(green::getcurrent() == self); });
         CHECK_FALSE(inner.dead());
         inner.wait();
-      }).wait();
+      })
+      .wait();
   CHECK(other);
 }
 
@@ -597,7 +596,9 @@ TEST_CASE("an rvalue range is owned, an lvalue is referred to") {
   std::vector<int> results;
   for (auto&& r : referring) results.push_back(r);
   CHECK(results == std::vector{1, 2, 3});
-  auto owning = [&] { return pool.imap([](std::string s) { return s; }, std::vector<std::string>{"a", "b"}); }();
+  auto owning = [&] {
+    return pool.imap([](std::string s) { return s; }, std::vector<std::string>{"a", "b"});
+  }();
   CHECK(owning.next() == "a");
   CHECK(owning.next() == "b");
 }
@@ -718,7 +719,8 @@ TEST_CASE("a map inside a map") {
   auto rows = pool.imap(
       [&](int row) {
         int total = 0;
-        for (auto&& r : pool.imap([row](int i) { return row * i; }, std::vector{1, 2, 3})) total += r;
+        for (auto&& r : pool.imap([row](int i) { return row * i; }, std::vector{1, 2, 3}))
+          total += r;
         return total;
       },
       std::vector{1, 2, 3});

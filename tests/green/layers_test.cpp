@@ -141,9 +141,8 @@ TEST_CASE("a cancelled top-level task is CancelledError at a wait and at a block
 
 TEST_CASE("a Timeout made outside is a cancellation in the coroutine and itself above") {
   Log log;
-  CHECK_THROWS_AS(
-      green::with_timeout(0.005, [&] { top(log, middle_awaits(log, leaf_awaits)); }),
-      green::TimeoutExpired);
+  CHECK_THROWS_AS(green::with_timeout(0.005, [&] { top(log, middle_awaits(log, leaf_awaits)); }),
+                  green::TimeoutExpired);
   CHECK(log.text() == "leaf:cancelled middle:cancelled top:expired");
 }
 
@@ -263,9 +262,8 @@ TEST_CASE("cancelling a task that waits for async_def kills the function and can
 TEST_CASE("a killed green thread that awaits a task's Future cancels that task") {
   Log log;
   auto future = aio::create_task(leaf_awaits(log));
-  auto thread = green::spawn([&] {
-    return noting(log, "awaiter", [&] { return green::awaitlet(future); });
-  });
+  auto thread =
+      green::spawn([&] { return noting(log, "awaiter", [&] { return green::awaitlet(future); }); });
   green::sleep(0);
   thread.kill();
   CHECK_THROWS_AS(thread.wait(), green::GreenletExit);

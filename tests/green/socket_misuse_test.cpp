@@ -441,7 +441,9 @@ TEST_CASE("a killed serve leaves the listener usable and its handlers running") 
 
 TEST_CASE("serve: a negative concurrency is invalid_argument, and a handler may be move-only") {
   Socket listener = green::listen(Address("127.0.0.1", 0));
-  CHECK_THROWS_AS(green::serve(listener, [](Socket, Address) {}, -1), std::invalid_argument);
+  CHECK_THROWS_AS(green::serve(
+                      listener, [](Socket, Address) {}, -1),
+                  std::invalid_argument);
   auto handler = [box = std::make_unique<std::string>("boxed")](Socket connection, Address) {
     connection.sendall(*box);
     throw green::StopServe{};

@@ -1,24 +1,16 @@
 #include "../support.hpp"
 
-#include <aio/sleep.hpp>
 #include <aio/stream.hpp>
 #include <green/awaitlet.hpp>
 #include <green/convenience.hpp>
 #include <green/event.hpp>
 #include <green/socket.hpp>
-#include <green/timeout.hpp>
 #include <uvlet/hub.hpp>
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
-#include <exception>
 #include <fcntl.h>
-#include <limits>
-#include <memory>
-#include <netinet/in.h>
 #include <stdexcept>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
@@ -60,20 +52,6 @@ std::string receive_all(Socket& socket) {
     all += data;
   }
 }
-
-// A listener with room for no more, and who fills it: the next one to connect has to wait.
-struct FullListener {
-  FullListener() : listener(green::listen(Address("127.0.0.1", 0), 0)) {
-    for (int i = 0; i < 8; ++i) {
-      Socket client;
-      client.settimeout(0);
-      client.connect_ex(listener.getsockname());
-      clients.push_back(std::move(client));
-    }
-  }
-  Socket listener;
-  std::vector<Socket> clients;
-};
 
 // More than the buffers of a connection hold.
 const std::string& much() {
@@ -129,73 +107,6 @@ TEST_CASE("10 MB go through, both directions at once") {
   from_b.wait();
 }
 
-TEST_CASE("a timeout is ETIMEDOUT, zero is EAGAIN, and the socket stays usable") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  a.settimeout(0.005);
-  CHECK(errno_of([&] { a.recv(1); }) == ETIMEDOUT);
-  a.settimeout(0);
-  CHECK(errno_of([&] { a.recv(1); }) == EAGAIN);
-  b.sendall("x");
-  a.settimeout(5);
-  CHECK(a.recv(1) == "x");
-  CHECK(a.gettimeout()->seconds() == 5);
-  a.settimeout(std::nullopt);
-  CHECK_FALSE(a.gettimeout());
-  Socket listener = green::listen(anywhere());
-  listener.settimeout(0.005);
-  CHECK(errno_of([&] { listener.accept(); }) == ETIMEDOUT);
-}
-
-TEST_CASE("close wakes who is blocked in it with EBADF, at once") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  auto reader = green::spawn([&] { return errno_of([&] { a.recv(1); }); });
-  auto writer = green::spawn([&] {
-    return errno_of([&] { a.sendall(std::string(100 * 1024 * 1024, 'x')); });
-  });
-  green::sleep(0.001);
-  const int number = a.fileno();
-  a.close();
-  CHECK(a.fileno() == -1);
-  CHECK(a.closed());
-  CHECK(fcntl(number, F_GETFD) == -1);
-  CHECK(reader.wait() == EBADF);
-  CHECK(writer.wait() == EBADF);
-  a.close();
-  CHECK(errno_of([&] { a.recv(1); }) == EBADF);
-  CHECK(errno_of([&] { a.getsockname(); }) == EBADF);
-}
-
-TEST_CASE("a moved-from and a detached socket give EBADF") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  Socket moved = std::move(a);
-  CHECK(a.fileno() == -1);
-  CHECK(errno_of([&] { a.send("x"); }) == EBADF);
-  const int fd = moved.detach();
-  CHECK(fd >= 0);
-  CHECK(moved.closed());
-  CHECK(errno_of([&] { moved.recv(1); }) == EBADF);
-  Socket again = Socket::from_fd(fd);
-  again.sendall("x");
-  CHECK(b.recv(1) == "x");
-  Socket copy = again.dup();
-  again.close();
-  copy.sendall("y");
-  CHECK(b.recv(1) == "y");
-}
-
-TEST_CASE("a second simultaneous reader is a logic error, and the first goes on") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  auto first = green::spawn([&] { return a.recv(1); });
-  green::sleep(0.001);
-  CHECK_THROWS_AS(a.recv(1), std::logic_error);
-  b.sendall("x");
-  CHECK(first.wait() == "x");
-}
-
 TEST_CASE("a reset is ECONNRESET, a broken pipe EPIPE, and no signal kills") {
   auto both = connected();
   [[maybe_unused]] Socket &a = both.first, &b = both.second;
@@ -237,117 +148,6 @@ TEST_CASE("unix sockets, named and abstract") {
   }
   unlink(path.c_str());
   CHECK_THROWS_AS(Address::unix_path(std::string(200, 'x')), std::invalid_argument);
-}
-
-TEST_CASE("serve handles connections concurrently, and an echo comes back") {
-  Socket listener = green::listen(anywhere());
-  auto server = green::spawn([&] {
-    green::serve(listener, [](Socket socket, const Address&) {
-      for (;;) {
-        const std::string data = socket.recv(1000);
-        if (data.empty()) return;
-        socket.sendall(data);
-      }
-    });
-  });
-  std::vector<green::GreenThread<bool>> clients;
-  for (int i = 0; i < 50; ++i)
-    clients.push_back(green::spawn([&, i] {
-      Socket socket = green::connect(listener.getsockname());
-      bool right = true;
-      for (int j = 0; j < 20; ++j) {
-        const std::string text = std::to_string(i * 1000 + j);
-        socket.sendall(text);
-        right = right && socket.recv(1000) == text;
-      }
-      return right;
-    }));
-  for (auto& client : clients) CHECK(client.wait());
-  server.kill();
-  CHECK_THROWS_AS(server.wait(), green::GreenletExit);
-  CHECK_FALSE(listener.closed());
-}
-
-TEST_CASE("StopServe ends serve, another exception is thrown by it, GreenletExit is neither") {
-  Socket listener = green::listen(anywhere());
-  int handled = 0;
-  auto handler = [&](Socket socket, const Address&) {
-    ++handled;
-    const std::string what = socket.recv(10);
-    if (what == "stop") throw green::StopServe();
-    if (what == "fail") throw std::runtime_error("handler");
-    if (what == "exit") throw green::GreenletExit();
-  };
-  auto say = [&](const char* what) { green::connect(listener.getsockname()).sendall(what); };
-  auto stops = green::spawn([&] { green::serve(listener, handler); });
-  say("exit");
-  say("stop");
-  stops.wait();
-  CHECK(handled == 2);
-  const test::Quiet quiet;
-  auto fails = green::spawn([&] { green::serve(listener, handler); });
-  say("fail");
-  CHECK_THROWS_WITH_AS(fails.wait(), "handler", std::runtime_error);
-}
-
-TEST_CASE("at the limit serve stops accepting") {
-  Socket listener = green::listen(anywhere());
-  green::Event<> go;
-  int handling = 0;
-  auto server = green::spawn([&] {
-    green::serve(
-        listener,
-        [&](Socket, const Address&) {
-          ++handling;
-          go.wait();
-        },
-        2);
-  });
-  std::vector<Socket> clients;
-  for (int i = 0; i < 4; ++i) clients.push_back(green::connect(listener.getsockname()));
-  green::sleep(0.01);
-  CHECK(handling == 2);
-  go.send();
-  green::sleep(0.01);
-  CHECK(handling == 4);
-  server.kill();
-}
-
-TEST_CASE("who is killed in recv or accept loses nothing") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  auto killed = green::spawn([&] { a.recv(10); });
-  green::sleep(0.001);
-  killed.kill();
-  CHECK(killed.dead());
-  b.sendall("kept");
-  CHECK(a.recv(10) == "kept");
-  CHECK_THROWS_AS(green::with_timeout(0.005, [&] { a.recv(10); }), green::TimeoutExpired);
-  b.sendall("too");
-  CHECK(a.recv(10) == "too");
-  Socket listener = green::listen(anywhere());
-  auto accepting = green::spawn([&] { listener.accept(); });
-  green::sleep(0.001);
-  accepting.kill();
-  Socket client = green::connect(listener.getsockname());
-  CHECK(listener.accept().second == client.getsockname());
-}
-
-TEST_CASE("data that came before the kill is still received: the kill waits") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  std::string got;
-  auto reader = green::spawn([&] {
-    got = a.recv(10);
-    green::sleep(100);
-  });
-  green::sleep(0.001);
-  b.sendall("data");
-  // The reader's data arrive while this green thread keeps the processor; then it is killed.
-  while (got.empty() && !reader.dead()) green::sleep(0);
-  reader.kill();
-  CHECK(got == "data");
-  CHECK_THROWS_AS(reader.wait(), green::GreenletExit);
 }
 
 TEST_CASE("a number that is used again gets no event of the old socket") {
@@ -512,26 +312,6 @@ TEST_CASE("one may read while another writes") {
   CHECK_THROWS_AS(writer.wait(), std::system_error);
 }
 
-TEST_CASE("a second simultaneous writer, and a second accept, are logic errors") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  auto writer = green::spawn([&] { a.sendall(much()); });
-  green::sleep(0.001);
-  CHECK_THROWS_AS(a.sendall(much()), std::logic_error);
-  writer.kill();
-  CHECK(writer.dead());
-  Socket listener = green::listen(anywhere());
-  auto accepts = [](Socket& from) -> aio::task<bool> {
-    co_await from.accept_async();
-    co_return true;
-  };
-  auto first = aio::create_task(accepts(listener));
-  green::sleep(0.001);
-  CHECK_THROWS_AS(listener.accept(), std::logic_error);
-  Socket client = green::connect(listener.getsockname());
-  CHECK(aio::run(first));
-}
-
 TEST_CASE("data that are there are read while somebody waits elsewhere for the same socket's dup") {
   auto both = connected();
   [[maybe_unused]] Socket &a = both.first, &b = both.second;
@@ -542,151 +322,6 @@ TEST_CASE("data that are there are read while somebody waits elsewhere for the s
   a.close();
   b.sendall("x");
   CHECK(copy.recv(1) == "x");
-}
-
-TEST_CASE("sendall obeys the timeout, and the socket goes on") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  a.settimeout(0.005);
-  CHECK(errno_of([&] { a.sendall(much()); }) == ETIMEDOUT);
-  a.settimeout(0);
-  CHECK(errno_of([&] { a.sendall(much()); }) == EAGAIN);
-  auto reader = green::spawn([&] { return receive_all(b).size(); });
-  a.settimeout(std::nullopt);
-  a.sendall("rest");
-  a.close();
-  CHECK(reader.wait() > 4);
-}
-
-TEST_CASE("a timeout counts for each call anew, and means that time was over") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  a.settimeout(0.2);
-  auto slow = green::spawn([&] {
-    for (int i = 0; i < 5; ++i) {
-      green::sleep(0.06);
-      b.sendall("x");
-    }
-  });
-  for (int i = 0; i < 5; ++i) CHECK(a.recv(1) == "x");  // longer than the limit altogether
-  slow.wait();
-  a.settimeout(0.001);
-  bool over = false;
-  try {
-    a.recv(1);
-  } catch (...) {
-    over = green::is_timeout(std::current_exception());
-  }
-  CHECK(over);
-}
-
-TEST_CASE("a timeout is not early") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  a.settimeout(std::chrono::milliseconds(10));
-  const auto start = std::chrono::steady_clock::now();
-  CHECK(errno_of([&] { a.recv(1); }) == ETIMEDOUT);
-  CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(10));
-}
-
-TEST_CASE("a negative timeout is zero, an infinite one none, and NaN is refused") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  a.settimeout(-1);
-  CHECK(errno_of([&] { a.recv(1); }) == EAGAIN);
-  a.settimeout(std::numeric_limits<double>::infinity());
-  auto reader = green::spawn([&] { return a.recv(1); });
-  green::sleep(0.001);
-  b.sendall("x");
-  CHECK(reader.wait() == "x");
-  CHECK_THROWS_AS(a.settimeout(std::numeric_limits<double>::quiet_NaN()), std::invalid_argument);
-}
-
-TEST_CASE("connect waits: a timeout, a Timeout, a kill and a close end that") {
-  FullListener full;
-  const Address where = full.listener.getsockname();
-  Socket slow;
-  slow.settimeout(0.01);
-  CHECK(errno_of([&] { slow.connect(where); }) == ETIMEDOUT);
-  CHECK_THROWS_AS(green::with_timeout(0.01, [&] { green::connect(where); }),
-                  green::TimeoutExpired);
-  auto victim = green::spawn([&] { green::connect(where); });
-  green::sleep(0.001);
-  victim.kill();
-  CHECK(victim.dead());
-  Socket closing;
-  auto connecting = green::spawn([&] { return errno_of([&] { closing.connect(where); }); });
-  green::sleep(0.001);
-  closing.close();
-  CHECK(connecting.wait() == EBADF);
-}
-
-TEST_CASE("close wakes who accepts, in a green thread or a coroutine, with EBADF") {
-  Socket first = green::listen(anywhere());
-  auto thread = green::spawn([&] { return errno_of([&] { first.accept(); }); });
-  Socket second = green::listen(anywhere());
-  auto body = [](Socket& from) -> aio::task<int> {
-    int error = 0;
-    try {
-      co_await from.accept_async();
-    } catch (const std::system_error& failure) {
-      error = failure.code().value();
-    }
-    co_return error;
-  };
-  auto task = aio::create_task(body(second));
-  green::sleep(0.001);
-  first.close();
-  second.close();
-  CHECK(thread.wait() == EBADF);
-  CHECK(aio::run(task) == EBADF);
-}
-
-TEST_CASE("destroying a socket wakes who is blocked in it, and detach does too") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  auto held = std::make_unique<Socket>(std::move(a));
-  Socket* place = held.get();
-  auto reader = green::spawn([place] { return errno_of([&] { place->recv(1); }); });
-  green::sleep(0.001);
-  held.reset();
-  CHECK(reader.wait() == EBADF);
-  CHECK(b.recv(1) == "");
-  auto other = connected();
-  auto blocked = green::spawn([&] { return errno_of([&] { other.first.recv(1); }); });
-  green::sleep(0.001);
-  const int fd = other.first.detach();
-  CHECK(blocked.wait() == EBADF);
-  other.second.sendall("kept");
-  CHECK(Socket::from_fd(fd).recv(10) == "kept");
-}
-
-TEST_CASE("calls on a closed socket are EBADF, all of them") {
-  Socket socket;
-  socket.close();
-  const Address where("127.0.0.1", 9);
-  char buffer[1];
-  CHECK(errno_of([&] { socket.bind(where); }) == EBADF);
-  CHECK(errno_of([&] { socket.listen(); }) == EBADF);
-  CHECK(errno_of([&] { socket.accept(); }) == EBADF);
-  CHECK(errno_of([&] { socket.connect(where); }) == EBADF);
-  CHECK(socket.connect_ex(where) == EBADF);
-  CHECK(errno_of([&] { socket.recv(1); }) == EBADF);
-  CHECK(errno_of([&] { socket.recv(0); }) == EBADF);
-  CHECK(errno_of([&] { socket.recv_into(buffer); }) == EBADF);
-  CHECK(errno_of([&] { socket.send("x"); }) == EBADF);
-  CHECK(errno_of([&] { socket.sendall("x"); }) == EBADF);
-  CHECK(errno_of([&] { socket.shutdown(SHUT_RD); }) == EBADF);
-  CHECK(errno_of([&] { socket.getsockname(); }) == EBADF);
-  CHECK(errno_of([&] { socket.getpeername(); }) == EBADF);
-  CHECK(errno_of([&] { socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1); }) == EBADF);
-  CHECK(errno_of([&] { socket.getsockopt(SOL_SOCKET, SO_KEEPALIVE); }) == EBADF);
-  CHECK(errno_of([&] { socket.dup(); }) == EBADF);
-  CHECK(socket.detach() == -1);
-  Socket moved = std::move(socket);
-  CHECK(socket.closed());
-  CHECK(errno_of([&] { socket.connect(where); }) == EBADF);
-  CHECK(errno_of([&] { socket.recv(1); }) == EBADF);
 }
 
 TEST_CASE("the operating system's refusals are system_error with their errno") {
@@ -801,260 +436,12 @@ TEST_CASE("the end of the stream is seen after the data, though they came togeth
   }
 }
 
-TEST_CASE("who is killed again and again between reads loses no byte") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  std::string got;
-  auto sender = green::spawn([&] {
-    for (int i = 0; i < 300; ++i) {
-      a.sendall(std::to_string(i) + ",");
-      green::sleep(i % 3 ? 0 : 0.0001);
-    }
-    a.close();
-  });
-  bool ended = false;
-  while (!ended) {
-    auto reader = green::spawn([&] {
-      for (;;) {
-        const std::string data = b.recv(64);
-        if (data.empty()) {
-          ended = true;
-          return;
-        }
-        got += data;
-      }
-    });
-    green::sleep(0.0002);
-    reader.kill();
-    try {
-      reader.wait();
-    } catch (const green::GreenletExit&) {
-    }
-  }
-  sender.wait();
-  std::string expected;
-  for (int i = 0; i < 300; ++i) expected += std::to_string(i) + ",";
-  CHECK(got == expected);
-}
-
-TEST_CASE("who is cancelled again and again in accept loses no connection") {
-  Socket listener = green::listen(anywhere());
-  int accepted = 0;
-  auto connects = green::spawn([&] {
-    for (int i = 0; i < 40; ++i) {
-      Socket client = green::connect(listener.getsockname());
-      CHECK(client.recv(1) == "y");
-    }
-  });
-  auto body = [](Socket& from, int& count) -> aio::task<> {
-    for (;;) {
-      auto [socket, peer] = co_await from.accept_async();
-      ++count;
-      socket.sendall("y");
-    }
-  };
-  while (accepted < 40) {
-    auto task = aio::create_task(body(listener, accepted));
-    green::sleep(0.0003);
-    task.cancel();
-    CHECK_THROWS_AS(green::awaitlet(task), aio::CancelledError);
-  }
-  connects.wait();
-  CHECK(accepted == 40);
-}
-
-TEST_CASE("a coroutine of a socket wait that is destroyed unstarted does nothing") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  {
-    auto unused = a.recv_async(10);
-    auto sends = a.sendall_async("never");
-  }
-  b.settimeout(0.002);
-  CHECK(errno_of([&] { b.recv(1); }) == ETIMEDOUT);
-}
-
-TEST_CASE("a Timeout in recv, and the socket's own limit: the earlier one") {
-  auto both = connected();
-  [[maybe_unused]] Socket &a = both.first, &b = both.second;
-  a.settimeout(100);
-  CHECK_THROWS_AS(green::with_timeout(0.002, [&] { a.recv(1); }), green::TimeoutExpired);
-  a.settimeout(0.002);
-  CHECK(green::with_timeout(100, [&] { return errno_of([&] { a.recv(1); }); }) == ETIMEDOUT);
-  b.sendall("x");
-  CHECK(a.recv(1) == "x");
-}
-
-TEST_CASE("in serve each handler is a green thread of its own, and gets the peer's address") {
-  Socket listener = green::listen(anywhere());
-  std::vector<Address> peers;
-  std::vector<green::Greenlet> handlers;
-  auto server = green::spawn([&] {
-    green::serve(listener, [&](Socket socket, Address peer) {
-      peers.push_back(peer);
-      handlers.push_back(green::getcurrent());
-      socket.sendall("done");
-    });
-  });
-  Socket a = green::connect(listener.getsockname()), b = green::connect(listener.getsockname());
-  CHECK(receive_all(a) == "done");
-  CHECK(receive_all(b) == "done");
-  REQUIRE(peers.size() == 2);
-  CHECK(peers[0] == a.getsockname());
-  CHECK(peers[1] == b.getsockname());
-  CHECK_FALSE(handlers[0] == handlers[1]);
-  CHECK_FALSE(handlers[0] == server);
-  server.kill();
-}
-
-TEST_CASE("closing the listener ends serve with EBADF, its handlers go on") {
-  Socket listener = green::listen(anywhere());
-  auto server = green::spawn([&] {
-    return errno_of([&] {
-      green::serve(listener, [](Socket socket, Address) { socket.sendall(socket.recv(10)); });
-    });
-  });
-  Socket client = green::connect(listener.getsockname());
-  green::sleep(0.002);
-  listener.close();
-  CHECK(server.wait() == EBADF);
-  client.sendall("still");
-  CHECK(client.recv(10) == "still");
-}
-
-TEST_CASE("handlers go on when serve is killed or stopped, and the listener can serve again") {
-  Socket listener = green::listen(anywhere());
-  auto handler = [](Socket socket, const Address&) {
-    const std::string data = socket.recv(10);
-    if (data == "stop") throw green::StopServe();
-    socket.sendall(data);
-  };
-  auto server = green::spawn([&] { green::serve(listener, handler); });
-  Socket first = green::connect(listener.getsockname());
-  green::sleep(0.002);
-  server.kill();
-  CHECK(server.dead());
-  first.sendall("one");
-  CHECK(first.recv(10) == "one");
-  auto again = green::spawn([&] { green::serve(listener, handler); });
-  Socket second = green::connect(listener.getsockname());
-  Socket stopper = green::connect(listener.getsockname());
-  green::sleep(0.002);
-  stopper.sendall("stop");
-  again.wait();
-  second.sendall("two");
-  CHECK(second.recv(10) == "two");
-}
-
-TEST_CASE("a handler that is killed does not end serve") {
-  Socket listener = green::listen(anywhere());
-  green::Greenlet handler;
-  auto server = green::spawn([&] {
-    green::serve(listener, [&](Socket socket, const Address&) {
-      handler = green::getcurrent();
-      socket.sendall(socket.recv(10));
-    });
-  });
-  Socket first = green::connect(listener.getsockname());
-  green::sleep(0.002);
-  handler.kill();
-  CHECK(first.recv(1) == "");
-  Socket second = green::connect(listener.getsockname());
-  second.sendall("x");
-  CHECK(second.recv(1) == "x");
-  server.kill();
-}
-
-TEST_CASE("the exception of a handler in serve is the same object, and its connection is closed") {
-  const test::Quiet quiet;
-  Socket listener = green::listen(anywhere());
-  const auto error = std::make_exception_ptr(std::runtime_error("the one"));
-  auto server = green::spawn([&] {
-    try {
-      green::serve(listener, [&](Socket, const Address&) { std::rethrow_exception(error); });
-    } catch (...) {
-      return std::current_exception();
-    }
-    return std::exception_ptr();
-  });
-  Socket client = green::connect(listener.getsockname());
-  CHECK(client.recv(1) == "");
-  CHECK(server.wait() == error);
-}
-
-TEST_CASE("an error of a handler reaches serve while it waits for a place") {
-  const test::Quiet quiet;
-  Socket listener = green::listen(anywhere());
-  auto server = green::spawn([&] {
-    green::serve(
-        listener,
-        [](Socket socket, const Address&) {
-          if (socket.recv(4) == "fail") throw std::runtime_error("handler");
-        },
-        1);
-  });
-  Socket client = green::connect(listener.getsockname());
-  green::sleep(0.002);
-  client.sendall("fail");
-  CHECK_THROWS_WITH_AS(server.wait(), "handler", std::runtime_error);
-}
-
-TEST_CASE("serve waits while there are no descriptors left, and goes on when there are") {
-  Socket listener = green::listen(anywhere());
-  int handled = 0;
-  auto server = green::spawn([&] {
-    green::serve(listener, [&](Socket socket, const Address&) {
-      ++handled;
-      socket.sendall("served");
-    });
-  });
-  Socket client = green::connect(listener.getsockname());
-  CHECK(receive_all(client) == "served");
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
-  Socket waits;
-  std::vector<int> taken;
-  const rlimit tight{64, before.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
-  for (int fd = 0; (fd = dup(0)) >= 0;) taken.push_back(fd);
-  const int error = errno;
-  waits.connect(listener.getsockname());
-  green::sleep(0.03);
-  const int handled_without = handled;
-  const bool alive = !server.dead();
-  for (const int fd : taken) close(fd);
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
-  CHECK(error == EMFILE);
-  CHECK(alive);
-  CHECK(handled_without == 1);
-  CHECK(receive_all(waits) == "served");
-  server.kill();
-}
-
-TEST_CASE("a handler may be move-only, and may await") {
-  Socket listener = green::listen(anywhere());
-  auto reply = std::make_unique<std::string>("moved");
-  auto handler = [text = std::move(reply)](Socket socket, const Address&) {
-    auto answers = [](Socket& to, const std::string& what) -> aio::task<> {
-      co_await aio::sleep(0.001);
-      co_await to.sendall_async(what);
-    };
-    green::awaitlet(answers(socket, *text));
-  };
-  auto server =
-      green::spawn([&, h = std::move(handler)]() mutable { green::serve(listener, std::move(h)); });
-  Socket client = green::connect(listener.getsockname());
-  CHECK(receive_all(client) == "moved");
-  server.kill();
-}
-
 TEST_CASE("sockets on the hubs of several OS threads talk to each other") {
   Socket listener = green::listen(anywhere());
   const Address where = listener.getsockname();
   auto server = green::spawn([&] {
-    green::serve(listener, [](Socket socket, const Address&) {
-      socket.sendall(receive_all(socket));
-    });
+    green::serve(listener,
+                 [](Socket socket, const Address&) { socket.sendall(receive_all(socket)); });
   });
   std::atomic<int> right{0};
   std::thread others([&] {
@@ -1096,9 +483,8 @@ TEST_CASE("in a libuv callback a socket does what needs no wait") {
   async.data = &seen;
   uv_async_send(&async);
   seen.done.wait();
-  uv_close(reinterpret_cast<uv_handle_t*>(&async), [](uv_handle_t* handle) {
-    static_cast<Seen*>(handle->data)->closed.send();
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&async),
+           [](uv_handle_t* handle) { static_cast<Seen*>(handle->data)->closed.send(); });
   seen.closed.wait();
   CHECK(seen.ready == "now");
   CHECK(seen.refused);

@@ -225,11 +225,12 @@ TEST_CASE("it interrupts a green thread that has the result of a wait already on
   CHECK(thread.wait() == 4);
 }
 
-// --- with_timeout and its kin ----------------------------------------------------------------------
+// --- with_timeout and its kin --------------------------------------------------------------------
 
 TEST_CASE("with_timeout gives the result, or throws TimeoutExpired") {
   CHECK(green::with_timeout(test::watchdog, [] { return 3; }) == 3);
-  CHECK(green::with_timeout(1, [](int a, int b) { return a + b; }, 1, 2) == 3);
+  CHECK(green::with_timeout(
+            1, [](int a, int b) { return a + b; }, 1, 2) == 3);
   CHECK(green::with_timeout(std::nullopt, [] { return 4; }) == 4);
   CHECK_THROWS_AS(green::with_timeout(0.001, long_sleep), TimeoutExpired);
   CHECK_THROWS_AS(green::with_timeout(std::chrono::milliseconds(1), long_sleep), TimeoutExpired);
@@ -241,8 +242,10 @@ TEST_CASE("with_timeout passes move-only arguments and results, and references")
       1, [](std::unique_ptr<int> value) { return value; }, std::make_unique<int>(5));
   CHECK(*moved == 5);
   int count = 0;
-  green::with_timeout(1, [](int& counter) { ++counter; }, std::ref(count));
-  green::with_timeout(1, [](int& counter) { ++counter; }, count);
+  green::with_timeout(
+      1, [](int& counter) { ++counter; }, std::ref(count));
+  green::with_timeout(
+      1, [](int& counter) { ++counter; }, count);
   CHECK(count == 2);
   CHECK_THROWS_AS(green::with_timeout(1, []() -> int { throw Failure("own"); }), Failure);
 }
@@ -253,7 +256,8 @@ TEST_CASE("with_timeout_or gives the value on expiry of its own limit") {
           return 1;
         }) == 7);
   CHECK(green::with_timeout_or(1, 7, [] { return 1; }) == 1);
-  CHECK(green::with_timeout_or(std::nullopt, 7, [](int a) { return a; }, 2) == 2);
+  CHECK(green::with_timeout_or(
+            std::nullopt, 7, [](int a) { return a; }, 2) == 2);
   CHECK(green::with_timeout_or(0.001, "late", []() -> std::string {
           long_sleep();
           return "in time";
@@ -321,9 +325,10 @@ TEST_CASE("is_timeout knows every kind of timeout, and nothing else") {
   static_assert(noexcept(green::is_timeout(nullptr)));
 }
 
-// --- through awaitlet and coroutines ---------------------------------------------------------------
+// --- through awaitlet and coroutines -------------------------------------------------------------
 
-TEST_CASE("a Timeout made outside an awaitlet is CancelledError in its coroutines, itself outside") {
+TEST_CASE(
+    "a Timeout made outside an awaitlet is CancelledError in its coroutines, itself outside") {
   test::Log log;
   auto body = [](test::Log& where) -> aio::task<void> {
     try {
@@ -453,9 +458,7 @@ TEST_CASE("a Timeout waits while more exceptions are unwound than when it was ma
 TEST_CASE("a Timeout made in a destructor during unwinding fires in there") {
   test::Log log;
   struct Closing {
-    ~Closing() {
-      (*log)(green::move_on_after(0.001, long_sleep) ? "finished" : "expired");
-    }
+    ~Closing() { (*log)(green::move_on_after(0.001, long_sleep) ? "finished" : "expired"); }
     test::Log* log;
   };
   try {
@@ -701,9 +704,8 @@ TEST_CASE("a Timeout and a kill at the same time: both are delivered, one at eac
 
 TEST_CASE("a kill passes through with_timeout_or and move_on_after") {
   auto thread = green::spawn([] {
-    green::move_on_after(100, [] {
-      green::with_timeout_or(100, 1, [] { green::sleep(long_time); });
-    });
+    green::move_on_after(100,
+                         [] { green::with_timeout_or(100, 1, [] { green::sleep(long_time); }); });
     return 1;
   });
   green::sleep(0);
@@ -749,6 +751,8 @@ TEST_CASE("a Timeout in a top-level task interrupts that task alone") {
 }
 
 TEST_CASE("a Timeout in a task interrupts a green call that the task makes") {
-  auto body = []() -> aio::task<bool> { co_return green::move_on_after(0.002, [] { green::sleep(long_time); }); };
+  auto body = []() -> aio::task<bool> {
+    co_return green::move_on_after(0.002, [] { green::sleep(long_time); });
+  };
   CHECK_FALSE(aio::run(body()));
 }

@@ -83,8 +83,8 @@ TEST_CASE("negative is zero") {
 TEST_CASE("infinity is for ever") {
   CHECK(std::isinf(seconds(std::numeric_limits<double>::infinity())));
   CHECK(std::isinf(Duration::forever().seconds()));
-  CHECK(std::isinf(seconds(
-      std::chrono::duration<double>(std::numeric_limits<double>::infinity()))));
+  CHECK(
+      std::isinf(seconds(std::chrono::duration<double>(std::numeric_limits<double>::infinity()))));
 }
 
 TEST_CASE("NaN is an invalid argument") {
@@ -135,7 +135,9 @@ namespace with_using {
 using namespace green;
 
 template <class A>
-concept sleeps_for = requires(A length) { sleep(length); };
+concept sleeps_for = requires(A length) {
+  sleep(length);
+};
 
 TEST_CASE("under `using namespace green` sleep is ours, and ambiguous rather than ::sleep") {
   sleep();

@@ -78,7 +78,8 @@ TEST_CASE("loop() is the libuv loop that runs a user's own handles") {
   REQUIRE(uv_timer_init(loop, &timer) == 0);
   int fired = 0;
   timer.data = &fired;
-  uv_timer_start(&timer, [](uv_timer_t* handle) { ++*static_cast<int*>(handle->data); }, 1, 1);
+  uv_timer_start(
+      &timer, [](uv_timer_t* handle) { ++*static_cast<int*>(handle->data); }, 1, 1);
   while (fired < 3) green::sleep(0.001);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
   green::sleep(0.001);
@@ -91,8 +92,8 @@ TEST_CASE("a handle of the user's own keeps main from being deadlocked") {
   REQUIRE(uv_timer_init(Hub::current().loop(), &timer) == 0);
   timer.data = &event;
   uv_timer_start(
-      &timer, [](uv_timer_t* handle) { static_cast<green::Event<int>*>(handle->data)->send(5); },
-      5, 0);
+      &timer, [](uv_timer_t* handle) { static_cast<green::Event<int>*>(handle->data)->send(5); }, 5,
+      0);
   CHECK(event.wait() == 5);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
   green::sleep(0.001);
@@ -315,7 +316,8 @@ TEST_CASE("one that spins with sleep(0) starves neither timers nor libuv's handl
   REQUIRE(uv_timer_init(Hub::current().loop(), &timer) == 0);
   int fired = 0;
   timer.data = &fired;
-  uv_timer_start(&timer, [](uv_timer_t* handle) { ++*static_cast<int*>(handle->data); }, 5, 0);
+  uv_timer_start(
+      &timer, [](uv_timer_t* handle) { ++*static_cast<int*>(handle->data); }, 5, 0);
   green::sleep(0.02);
   while (!fired) green::sleep(0.001);
   CHECK(fired == 1);
@@ -433,8 +435,8 @@ TEST_CASE("what a libuv timer of the user's makes ready runs at once") {
   timer.data = &event;
   for (int i = 0; i < 20; ++i) {
     uv_timer_start(
-        &timer, [](uv_timer_t* fired) { static_cast<green::Event<>*>(fired->data)->send(); },
-        i % 2, 0);
+        &timer, [](uv_timer_t* fired) { static_cast<green::Event<>*>(fired->data)->send(); }, i % 2,
+        0);
     CHECK(event.wait(test::watchdog));
     event.reset();
   }

@@ -183,8 +183,8 @@ TEST_CASE("a stack below the least size is an invalid argument") {
   CHECK_THROWS_AS(StackArena(0, Guard::automatic), std::invalid_argument);
 }
 
-// AddressSanitizer and ThreadSanitizer write to shadow memory for each byte that is mapped: a mapping
-// of this size would use up the machine's memory there.
+// AddressSanitizer and ThreadSanitizer write to shadow memory for each byte that is mapped: a
+// mapping of this size would use up the machine's memory there.
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
 TEST_CASE("stacks that cannot be had are system_error ENOMEM, and the arena stays usable") {
   StackArena arena(std::size_t{1} << 45, Guard::automatic);  // 32 TiB: a few fit, then none

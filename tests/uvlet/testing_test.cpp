@@ -286,9 +286,8 @@ TEST_CASE("each allocation of a program can fail, and nothing is lost") {
       int& count;
       ~Watch() { CHECK(count == 0); }
     } watch{alive};
-    auto thread = green::spawn(
-        [](const std::string& text, test::Counted) { return text + text; },
-        std::string(100, 'x'), test::Counted(alive));
+    auto thread = green::spawn([](const std::string& text, test::Counted) { return text + text; },
+                               std::string(100, 'x'), test::Counted(alive));
     const std::string doubled = std::move(thread).wait();
     CHECK(doubled.size() == 200);
   });
