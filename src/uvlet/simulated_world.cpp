@@ -104,9 +104,15 @@ bool SimulatedWorld::is_held(const Root& root) const noexcept {
 }
 
 void SimulatedWorld::kill_one() noexcept {
-  std::erase_if(victims_, [](const Handle<Identity>& victim) { return victim->finished; });
-  if (victims_.empty()) return;
-  Identity& victim = *victims_[setup_.decisions->choose(victims_.size())];
+  std::size_t chosen = 0;
+  for (;;) {
+    if (victims_.empty()) return;
+    chosen = setup_.decisions->choose(victims_.size());
+    if (!victims_[chosen]->finished) break;
+    victims_[chosen] = std::move(victims_.back());
+    victims_.pop_back();
+  }
+  Identity& victim = *victims_[chosen];
   if (!victim.root) return;
   note("is killed", victim.id, victim.root->waiting ? victim.root->waiting->describe() : "");
   ++report_.kills;
