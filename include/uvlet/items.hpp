@@ -1,8 +1,8 @@
 #pragma once
 
-// The orders in which a queue gives its items. Each of these has size(), push(T&&) and take(skip),
-// which gives the next item; a Fifo gives the one behind the first `skip`, which stay in their
-// places: they are promised to others.
+// The orders in which a queue gives its items. Each of these has size(), push(T&&), take(), which
+// gives the next item, and take_behind(skip), which in a Fifo gives the one behind the first
+// `skip`: they are promised to others, and stay in their places.
 
 #include <uvlet/config.hpp>
 
@@ -33,10 +33,17 @@ class Fifo {
     std::construct_at(at(size_), std::move(item));
     ++size_;
   }
-  T take(std::size_t skip) {
+  T take() {
+    T item(std::move(*at(0)));
+    std::destroy_at(at(0));
+    first_ = (first_ + 1) & (capacity_ - 1);
+    --size_;
+    return item;
+  }
+  T take_behind(std::size_t skip) {
     T item(std::move(*at(skip)));
     std::destroy_at(at(skip));
-    for (; skip > 0; --skip) [[unlikely]] relocate(at(skip - 1), at(skip));
+    for (; skip > 0; --skip) relocate(at(skip - 1), at(skip));
     first_ = (first_ + 1) & (capacity_ - 1);
     --size_;
     return item;
@@ -70,11 +77,12 @@ class Lifo {
  public:
   std::size_t size() const noexcept { return items_.size(); }
   void push(T&& item) { items_.push_back(std::move(item)); }
-  T take(std::size_t) {
+  T take() {
     T item(std::move(items_.back()));
     items_.pop_back();
     return item;
   }
+  T take_behind(std::size_t) { return take(); }
 
  private:
   std::vector<T> items_;
@@ -91,12 +99,13 @@ class Smallest {
     items_.push_back(std::move(item));
     std::push_heap(items_.begin(), items_.end(), after_);
   }
-  T take(std::size_t) {
+  T take() {
     std::pop_heap(items_.begin(), items_.end(), after_);
     T item(std::move(items_.back()));
     items_.pop_back();
     return item;
   }
+  T take_behind(std::size_t) { return take(); }
 
  private:
   struct After {

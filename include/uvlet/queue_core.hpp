@@ -56,14 +56,18 @@ class QueueCore {
   // Whether there is an item that is promised to nobody.
   bool available() const noexcept { return total() > promised_; }
   // The first such.
-  T take_available() { return take(promised_); }
+  UVLET_INLINE T take_available() {
+    if (promised_ > 0) [[unlikely]]
+      return take_behind(promised_);
+    return take();
+  }
   bool has_room() const noexcept { return items_.size() < maxsize_; }
   // Whether a put need not wait for a getter to come: a channel has no room, but may have one.
   bool accepts() const noexcept { return has_room() || (maxsize_ == 0 && getting_ > 0); }
-  void push(T&& item) {
+  UVLET_INLINE void push(T&& item) {
     items_.push(std::move(item));
     ++unfinished_;
-    if (getting_ > 0) keep_promises();
+    if (getting_ > 0) promise();
   }
 
   void resize(std::size_t maxsize) {
@@ -94,11 +98,17 @@ class QueueCore {
  private:
   std::size_t total() const noexcept { return items_.size() + putting_; }
 
-  // The next item that is not one of the first `skip`.
-  T take(std::size_t skip) {
-    if (skip >= items_.size()) return take_from_putter(skip - items_.size());
-    T item = items_.take(skip);
+  UVLET_INLINE T take() {
+    if (items_.size() == 0) return take_from_putter(0);
+    T item = items_.take();
     if (putting_ > 0) refill();
+    return item;
+  }
+  // The next one but the first `skip`.
+  UVLET_COLD T take_behind(std::size_t skip) {
+    if (skip >= items_.size()) return take_from_putter(skip - items_.size());
+    T item = items_.take_behind(skip);
+    refill();
     return item;
   }
   T take_from_putter(std::size_t skip) {
@@ -125,15 +135,17 @@ class QueueCore {
     putter.wake();
   }
 
-  // Items or getters have come, or have gone.
+  // An item has come for the first getter.
+  void promise() noexcept {
+    auto* getter = static_cast<Getter*>(getters_.pop_front());
+    promises_.push_back(getter);
+    --getting_;
+    ++promised_;
+    getter->promise();
+  }
+  // An item, or one whom it was promised to, has gone.
   void keep_promises() noexcept {
-    while (getting_ > 0 && promised_ < total()) {
-      auto* getter = static_cast<Getter*>(getters_.pop_front());
-      promises_.push_back(getter);
-      --getting_;
-      ++promised_;
-      getter->promise();
-    }
+    while (getting_ > 0 && promised_ < total()) promise();
     while (promised_ > total()) {
       auto* getter = static_cast<Getter*>(promises_.back());
       getter->unlink();
@@ -188,7 +200,7 @@ class QueueCore<T, Items>::Getter : public Waiter {
   bool has_item() const noexcept { return promised_ || core_->available(); }
   T take() {
     if (!promised_) return core_->take_available();
-    T item = core_->take(0);
+    T item = core_->take();
     this->unlink();
     promised_ = false;
     --core_->promised_;
@@ -235,7 +247,7 @@ class QueueCore<T, Items>::Putter : public Waiter {
   void suspend(Hub&) noexcept {
     core_->putters_.push_back(this);
     ++core_->putting_;
-    core_->keep_promises();
+    if (core_->getting_ > 0) core_->promise();
   }
   Cancel cancel() noexcept override {
     if (accepted_) return Cancel::too_late;

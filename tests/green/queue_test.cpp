@@ -439,3 +439,41 @@ TEST_CASE("join waits until all that came is dealt with") {
   putter.wait();
   CHECK(queue.unfinished_tasks() == 0);
 }
+
+TEST_CASE("items that pass through coroutines are destroyed once") {
+  int alive = 0;
+  {
+    green::Queue<test::Counted> queue(1);
+    auto producer = aio::create_task([](auto& to, int& counter) -> aio::task<void> {
+      for (int i = 0; i < 5; ++i) co_await to.put_async(test::Counted(counter));
+      co_await to.put_async(test::Counted(counter), test::watchdog);
+      co_await to.put_async(test::Counted(counter), 0.001);
+    }(queue, alive));
+    auto consumer = aio::create_task([](auto& from) -> aio::task<void> {
+      for (int i = 0; i < 3; ++i) co_await from.get_async();
+      for (int i = 0; i < 2; ++i) co_await from.get_async(test::watchdog);
+    }(queue));
+    green::awaitlet(consumer);
+    CHECK_THROWS_AS(green::awaitlet(producer), green::Full);
+    CHECK(alive == 1);
+  }
+  CHECK(alive == 0);
+}
+
+TEST_CASE("the awaitables can be handed on: gather, wait_for, awaitlet") {
+  green::Queue<int> queue;
+  queue.put(1);
+  CHECK(green::awaitlet(queue.get_async()) == 1);
+  CHECK_THROWS_AS(green::awaitlet(queue.get_async(0.001)), green::Empty);
+  auto both = aio::create_task(aio::gather(queue.get_async(), queue.get_async(test::watchdog)));
+  green::sleep(0.001);
+  CHECK(queue.getting() == 2);
+  queue.put(2);
+  queue.put(3);
+  CHECK(green::awaitlet(both) == std::tuple(2, 3));
+  auto limited = aio::create_task(aio::wait_for(queue.get_async(), 0.001));
+  CHECK_THROWS_AS(green::awaitlet(limited), aio::TimeoutError);
+  CHECK(queue.getting() == 0);
+  queue.put(4);
+  CHECK(queue.get_nowait() == 4);
+}
