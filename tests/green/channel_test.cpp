@@ -249,6 +249,32 @@ TEST_CASE("a coroutine that was woken for a putter that is killed waits on") {
   CHECK(green::awaitlet(coroutine) == std::vector<int>{2});
 }
 
+TEST_CASE("a getter whose time ended after the promise does not wait again when it is broken") {
+  green::Queue<int> channel(0);
+  bool promised = false;
+  while (!promised) {  // until no turn of the loop comes between
+    for (int i = 0; i < 10'000; ++i) green::sleep(0);
+    auto getter = green::spawn([&] { CHECK_THROWS_AS(channel.get(0.001), green::Empty); });
+    test::overdue(0.001);
+    auto putter = green::spawn([&] {
+      promised = channel.getting() == 1;
+      channel.put(1);
+    });
+    auto turner = green::spawn([] {
+      const green::Shield shield;
+      green::getcurrent().kill();
+      green::sleep(0);  // with a kill pending: by way of the loop, which sees that the time is over
+    });
+    auto killer = green::spawn([&] {
+      CHECK(channel.getting() == 0);
+      putter.kill();
+      CHECK(channel.getting() == 0);
+    });
+    green::with_timeout(test::watchdog, [&] { getter.wait(); });
+    killer.wait();
+  }
+}
+
 // test_resize_up, test_resize_to_Unlimited
 TEST_CASE("a channel that grows takes what its putters hold") {
   green::Queue<int> queue(0);
