@@ -8,5 +8,7 @@
 #include <green/event.hpp>
 #include <green/greenpool.hpp>
 #include <green/greenthread.hpp>
+#include <green/queue.hpp>
+#include <green/semaphore.hpp>
 #include <green/socket.hpp>
 #include <green/timeout.hpp>

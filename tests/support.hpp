@@ -5,6 +5,7 @@
 #include <green/timeout.hpp>
 
 #include <doctest/doctest.h>
+#include <uv.h>
 
 #include <string>
 #include <utility>
@@ -20,6 +21,36 @@ template <class F>
 void in_green_thread(F body) {
   green::GreenThread<void> thread = green::spawn(std::move(body));
   green::with_timeout(watchdog, [&] { thread.wait(); });
+}
+
+// Runs `function` in a raw libuv callback.
+template <class F>
+void in_libuv_callback(F function) {
+  struct Call {
+    F* function;
+    bool done = false;
+  } call{&function};
+  auto* timer = new uv_timer_t;
+  uv_timer_init(uvlet::Hub::current().loop(), timer);
+  timer->data = &call;
+  uv_timer_start(
+      timer,
+      [](uv_timer_t* handle) {
+        auto* self = static_cast<Call*>(handle->data);
+        (*self->function)();
+        self->done = true;
+        uv_close(reinterpret_cast<uv_handle_t*>(handle),
+                 [](uv_handle_t* closed) { delete reinterpret_cast<uv_timer_t*>(closed); });
+      },
+      0, 0);
+  while (!call.done) green::sleep(0.001);
+}
+
+// Lets those who are ready run, then lets `seconds` go by without a turn of the loop.
+inline void overdue(double seconds) {
+  green::sleep(0);
+  const uvlet::Time start = uvlet::Hub::get().now();
+  while (static_cast<double>(uvlet::Hub::get().now() - start) <= seconds * 1e9) continue;
 }
 
 // What happened, in order.

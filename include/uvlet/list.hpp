@@ -40,6 +40,7 @@ class List {
 
   bool empty() const noexcept { return head_.next_link == &head_; }
   T* front() const noexcept { return static_cast<T*>(head_.next_link); }
+  T* back() const noexcept { return static_cast<T*>(head_.previous_link); }
 
   void push_back(T* item) noexcept { insert_before(&head_, item); }
   void push_front(T* item) noexcept { insert_before(head_.next_link, item); }

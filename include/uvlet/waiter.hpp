@@ -73,6 +73,11 @@ class UVLET_API Waiter : public Listener {
     root_->wake = handle_;
     root_->hub->make_ready(*root_);
   }
+  // Takes back a wake() whose Root has not run since: it waits on.
+  void unwake() noexcept {
+    root_->unlink();
+    root_->wake = nullptr;
+  }
 
   Root* root_ = nullptr;              // set while waited for
   std::coroutine_handle<> handle_{};  // null: the Root waits on a stack

@@ -10,6 +10,8 @@ TEST_CASE("items come out in the order in which they went in") {
   list.push_back(&b);
   list.push_back(&c);
   list.push_front(&a);
+  CHECK(list.front() == &a);
+  CHECK(list.back() == &c);
   CHECK(list.pop_front() == &a);
   CHECK(list.pop_front() == &b);
   CHECK(list.pop_front() == &c);
