@@ -122,7 +122,8 @@ class PoolSpawn final : public uvlet::Operation<PoolSpawn<R, Function>, SlotWait
 
  private:
   GreenThread<R> run_in_place() {
-    auto* state = new State<R>(uvlet::Hub::get().next_id());
+    auto* state = new State<R>;
+    state->id = uvlet::Hub::get().next_id();
     GreenThread<R> thread(uvlet::Handle<State<R>>::adopt(state));
     state->started = true;
     if constexpr (std::is_void_v<R>) {

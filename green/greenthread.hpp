@@ -83,7 +83,7 @@ namespace detail {
 template <class T>
 class State final : public uvlet::Identity, public uvlet::Outcome<T> {
  public:
-  explicit State(std::uint64_t number) noexcept : Identity(number) {}
+  State() noexcept = default;
 
   struct LinkCall {
     virtual ~LinkCall() = default;
@@ -161,9 +161,11 @@ class Join : public uvlet::Operation<Join<T>> {
 // co_await of a green thread: cancelling the awaiter kills it, and its GreenletExit is
 // CancelledError. The awaiter goes on when it has ended.
 template <class T>
-class Await final : public Join<T> {
+class Await final : public uvlet::Operation<Await<T>, Join<T>> {
  public:
-  Await(uvlet::Handle<State<T>> state, bool take) noexcept : Join<T>(std::move(state), take) {
+  static constexpr bool forwards_cancel = true;
+  Await(uvlet::Handle<State<T>> state, bool take) noexcept
+      : uvlet::Operation<Await, Join<T>>(std::move(state), take) {
     this->exit_is_cancelled_ = true;
   }
   Await(Await&&) noexcept = default;
@@ -240,14 +242,14 @@ template <class T, class Function, class Before = AtOnce>
 UVLET_INLINE GreenThread<T> start(uvlet::Hub& hub, void* spawned_at, Function&& function,
                                   Before before = {}, bool reported = true, void* pool = nullptr) {
   using Stored = std::decay_t<Function>;
+  auto state = uvlet::Handle<State<T>>::adopt(new State<T>);
   uvlet::GreenRoot& root = hub.make_green(
       Body<T, Stored, Before>{std::forward<Function>(function), std::move(before), reported},
       spawned_at);
-  auto* state = new State<T>(root.id);
   root.adopt_identity(*state);
   root.pool = pool;
   hub.make_ready(root);
-  return GreenThread<T>(uvlet::Handle<State<T>>::adopt(state));
+  return GreenThread<T>(std::move(state));
 }
 
 }  // namespace detail
@@ -342,9 +344,11 @@ template <class F, class... A>
     }
     self.clear_interrupts();
   };
+  auto identity = uvlet::Handle<uvlet::Identity>::adopt(new uvlet::Identity);
   uvlet::GreenRoot& root = hub.make_green(std::move(body), uvlet::this_address());
+  root.attach_identity(*identity);
   hub.make_ready(root);
-  return Greenlet(root.identify());
+  return Greenlet(std::move(identity));
 }
 
 // Starts it after a delay. Until then cancel() and kill() prevent it.

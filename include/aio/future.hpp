@@ -57,6 +57,7 @@ class FutureState final : public FutureBase {
 // The wait for a Future, of any type.
 class UVLET_API FutureWait : public uvlet::Waiter {
  public:
+  static constexpr bool forwards_cancel = true;
   explicit FutureWait(uvlet::Handle<FutureBase> future) noexcept : future_(std::move(future)) {}
   FutureWait(FutureWait&&) noexcept = default;
   FutureBase& future() const noexcept { return *future_; }
@@ -228,12 +229,12 @@ struct TaskRoot final : uvlet::StacklessRoot {
 template <class T>
 Future<T> create_task(task<T> work, std::string name = {}) {
   uvlet::Hub& hub = uvlet::Hub::get();
+  auto state = uvlet::Handle<detail::FutureState<T>>::adopt(new detail::FutureState<T>);
   auto* root = new detail::TaskRoot<T>(hub, work.consume());
-  auto* state = new detail::FutureState<T>(root->id);
   root->adopt_identity(*state);
   if (!name.empty()) state->set_name(std::move(name));
   hub.make_ready(*root);
-  return Future<T>(uvlet::Handle<detail::FutureState<T>>::adopt(state));
+  return Future<T>(std::move(state));
 }
 template <awaitable A>
 Future<await_result_t<A>> create_task(A work, std::string name = {}) {

@@ -15,6 +15,7 @@ namespace detail {
 // and waits for their ends.
 class UVLET_API GatherWait final : public uvlet::Operation<GatherWait> {
  public:
+  static constexpr bool forwards_cancel = true;
   explicit GatherWait(std::vector<uvlet::Handle<FutureBase>> futures);
   GatherWait(GatherWait&&) = default;
   ~GatherWait();

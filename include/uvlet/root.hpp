@@ -26,7 +26,7 @@ class Waiter;
 // belong to one hub, so the count needs no atomic.
 class UVLET_API Identity : public FrameAllocated {
  public:
-  explicit Identity(std::uint64_t number) noexcept : id(number) {}
+  explicit Identity(std::uint64_t number = 0) noexcept : id(number) {}
   Identity(const Identity&) = delete;
   Identity& operator=(const Identity&) = delete;
 
@@ -39,7 +39,7 @@ class UVLET_API Identity : public FrameAllocated {
     if (--references == 0) destroy();
   }
 
-  std::uint64_t id;
+  std::uint64_t id;      // its Root's, from when it has one
   Root* root = nullptr;  // null once its frames are gone
   std::uint32_t references = 1;
   bool started = false;
@@ -140,10 +140,16 @@ class UVLET_API Root : public Context, public Link {
   Handle<Identity> identify();
   // Uses this block as the Root's own, and holds a reference to it until the end.
   void adopt_identity(Identity& block) noexcept {
-    identity = &block;
-    block.root = this;
+    attach_identity(block);
     block.retain();
     holds_identity = true;
+  }
+  // Uses it without a reference, as long as somebody else has one.
+  void attach_identity(Identity& block) noexcept {
+    identity = &block;
+    block.root = this;
+    block.id = id;
+    block.started = started;
   }
 
   // Queues an interrupt and delivers the first one that may be: then `thrown` is set and the Root
@@ -151,6 +157,8 @@ class UVLET_API Root : public Context, public Link {
   void interrupt(Interrupt& interrupt, bool before_others = false) noexcept;
   void kill() noexcept;  // GreenletExit, without an allocation
   void deliver() noexcept;
+  // The same for one that runs and has just begun to wait.
+  void deliver_now() noexcept;
   void clear_interrupts() noexcept {
     if (attention) [[unlikely]]
       drop_interrupts();

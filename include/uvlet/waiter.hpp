@@ -54,6 +54,10 @@ class UVLET_API Waiter : public Listener {
 
   // Cuts the wait short, if it can.
   virtual Cancel cancel() noexcept = 0;
+  // Whether what is waited for is cancelled with the wait. Then an interrupt that is due already
+  // does not keep the wait from beginning, but cuts it short: who awaits another leaves none
+  // behind.
+  static constexpr bool forwards_cancel = false;
   // What is waited for, for reports: "sleep", "event".
   virtual const char* describe() const noexcept = 0;
 
@@ -66,7 +70,7 @@ class UVLET_API Waiter : public Listener {
   }
 
   // Throws NoAwaitletContext where nothing may wait. False: an interrupt is due, do not wait.
-  UVLET_COLD bool attend(Root& root);
+  UVLET_COLD bool attend(Root& root, bool in_spite);
 
   friend class Root;
   void make_ready() noexcept {
@@ -120,7 +124,7 @@ class Operation : public Base {
 
   UVLET_INLINE bool begin(Hub& hub, Root& root, std::coroutine_handle<> handle) {
     if (root.attention) [[unlikely]] {
-      if (!this->attend(root)) {
+      if (!this->attend(root, Derived::forwards_cancel)) {
         this->root_ = &root;
         this->handle_ = handle;
         return false;
@@ -139,6 +143,9 @@ class Operation : public Base {
       }
     }
     root.waiting = this;
+    if constexpr (Derived::forwards_cancel)
+      if (root.attention) [[unlikely]]
+        root.deliver_now();
     return true;
   }
 

@@ -385,9 +385,9 @@ void Hub::kill(Root& victim, std::exception_ptr error) {
   if (self.attention) self.resume_interrupted(false);
 }
 
-bool Waiter::attend(Root& root) {
+bool Waiter::attend(Root& root, bool in_spite) {
   if (!root.may_wait()) throw NoAwaitletContext();
-  return !root.take_interrupt();
+  return in_spite || !root.take_interrupt();
 }
 
 void Waiter::abandon() noexcept {

@@ -58,9 +58,7 @@ void Root::drop_interrupts() noexcept {
 
 Handle<Identity> Root::identify() {
   if (identity) return Handle<Identity>::share(identity);
-  identity = new Identity(id);
-  identity->root = this;
-  identity->started = started;
+  attach_identity(*new Identity);
   return Handle<Identity>::adopt(identity);
 }
 
@@ -120,9 +118,12 @@ void Root::deliver() noexcept {
 }
 
 void Root::deliver_one() noexcept {
-  if (hub->running() == this) return;  // at its next wait
+  if (hub->running() != this) deliver_now();  // else at its next wait
+}
+
+void Root::deliver_now() noexcept {
   if (shields > 0 || thrown || cancel_requested) return;
-  if (!(killed && exceptions.uncaught == 0) && !first_deliverable()) return;
+  if (!(killed && uncaught_now() == 0) && !first_deliverable()) return;
   if (waiting) {
     const Cancel answer = waiting->cancel();
     cancel_requested = answer == Cancel::later;

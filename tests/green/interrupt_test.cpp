@@ -699,3 +699,36 @@ TEST_CASE("a killer that is killed by its victim") {
   CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
   CHECK_FALSE(after);
 }
+
+TEST_CASE("who was killed before it awaits leaves nobody behind that it awaits") {
+  bool green_ended = false, task_ended = false;
+  struct AtEnd {
+    bool& ended;
+    ~AtEnd() { ended = true; }
+  };
+  auto sleeps = [](bool& ended) -> aio::task<void> {
+    const AtEnd at_end{ended};
+    co_await aio::sleep(test::watchdog);
+  };
+  auto awaits_green = [](bool& ended) -> aio::task<void> {
+    auto child = green::spawn([&ended] {
+      const AtEnd at_end{ended};
+      green::sleep(test::watchdog);
+    });
+    green::sleep(0);                               // it has begun
+    green::getcurrent().identity()->root->kill();  // due at the next wait
+    co_await std::move(child);
+  };
+  auto by_green = green::spawn([&] { green::awaitlet(awaits_green(green_ended)); });
+  CHECK_THROWS_AS(by_green.wait(), GreenletExit);
+  CHECK(green_ended);
+
+  auto by_task = green::spawn([&] {
+    auto future = aio::create_task(sleeps(task_ended));
+    green::sleep(0);
+    green::getcurrent().identity()->root->kill();
+    green::awaitlet(future);
+  });
+  CHECK_THROWS_AS(by_task.wait(), GreenletExit);
+  CHECK(task_ended);
+}
