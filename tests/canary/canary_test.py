@@ -30,6 +30,7 @@ ENVIRONMENT = {
 }
 
 ONCE, OFTEN = 1, 10
+RACE = r"ThreadSanitizer: data race .*\n.*\n +#0 .*plant_race"
 # For each tool: program, what its report matches (None: nothing is wrong with it), runs.
 CASES = {
     "asan": [
@@ -44,7 +45,8 @@ CASES = {
         ("many_parked_deep", None, ONCE),
     ],
     "tsan": [
-        ("race_between_hubs", r"ThreadSanitizer: data race .*\n.*\n +#0 .*plant_race", OFTEN),
+        ("race_between_hubs", RACE, OFTEN),
+        ("race_with_one_that_ended", RACE, OFTEN),
         ("locked_between_hubs", None, ONCE),
         ("atomic_between_hubs", None, ONCE),
         ("posted_between_hubs", None, ONCE),
@@ -77,16 +79,24 @@ def problem(output, code, report):
     return None if re.search(report, output) else f"no match for {report!r}"
 
 
+def run_once(tool, programs, name):
+    """Its output and how it ends; a program that hangs ends with None."""
+    try:
+        run = subprocess.run([*COMMAND[tool], programs, name], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=100,
+                             check=False, env={**os.environ, **ENVIRONMENT[tool]})
+        return run.stdout.decode(errors="replace"), run.returncode
+    except subprocess.TimeoutExpired as hung:
+        return (hung.stdout or b"").decode(errors="replace"), None
+
+
 def failures(tool, programs, name, report, runs):
     found = []
     for _ in range(runs):
-        run = subprocess.run([*COMMAND[tool], programs, name], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             errors="replace", timeout=300, check=False,
-                             env={**os.environ, **ENVIRONMENT[tool]})
-        wrong = problem(run.stdout, run.returncode, report)
+        output, code = run_once(tool, programs, name)
+        wrong = problem(output, code, report)
         if wrong:
-            found.append(f"{wrong}; its output:\n{run.stdout}")
+            found.append(f"{wrong}; its output:\n{output}")
     # What depends on how threads meet may be missed now and then.
     return found if len(found) > runs // 10 else []
 

@@ -6,6 +6,7 @@
 #include <green/green.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -111,6 +112,21 @@ void signed_overflow() {
 int raced = 0;
 [[gnu::noinline]] void plant_race() { ++*opaque(&raced); }
 void race_between_hubs() { rounds_on_two_hubs(plant_race); }
+
+// One side's green thread has long ended when the other comes: whoever throws away what the tool
+// knows of a green thread together with it finds nothing here.
+void race_with_one_that_ended() {
+  std::atomic<int> arrived{0};
+  uvlet::run_on_threads(2, [&arrived](int index) {
+    green::sleep(0);
+    ++arrived;
+    while (arrived < 2) std::this_thread::yield();
+    if (index == 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    green::spawn(plant_race).wait();
+    for (int i = 0; i < 10; ++i) green::spawn([] { green::sleep(0); }).wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  });
+}
 
 void uninitialised_value() {
   green::spawn([] {
@@ -224,6 +240,7 @@ const std::map<std::string, void (*)()> programs = {
     {"leak", leak},
     {"signed_overflow", signed_overflow},
     {"race_between_hubs", race_between_hubs},
+    {"race_with_one_that_ended", race_with_one_that_ended},
     {"uninitialised_value", uninitialised_value},
     {"parked_with_memory", parked_with_memory},
     {"big_frames_after_exceptions", big_frames_after_exceptions},
