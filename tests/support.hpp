@@ -16,6 +16,13 @@ namespace test {
 // Seconds after which something that should have happened long ago counts as hung: a watchdog.
 inline constexpr double watchdog = 20;
 
+// How many green threads a test may have alive at a time: ThreadSanitizer dies of 8,128.
+#if defined(UVLET_TSAN)
+inline constexpr int green_threads_max = 4'000;
+#else
+inline constexpr int green_threads_max = 100'000;
+#endif
+
 // Runs `body` in a green thread under the watchdog; a failing REQUIRE in it ends the test case.
 template <class F>
 void in_green_thread(F body) {

@@ -90,9 +90,9 @@ install_packages() {
 
 # --- building -------------------------------------------------------------------------------------
 
-# build plain|asan|clang: configures build/NAME if that is not yet done, then builds all of it.
+# build plain|asan|tsan|clang: configures build/NAME if that is not yet done, then builds all of it.
 #
-# These three directories belong to tools/: one that was configured in another way, or for a
+# These directories belong to tools/: one that was configured in another way, or for a
 # checkout at another path, is made afresh, because its results would go under a wrong name.
 build() {
   local directory=build/$1 compilers options wanted
@@ -105,6 +105,10 @@ build() {
       # more optimization than this g++ takes twice as long for sanitized code.
       options=(-Dbuildtype=debugoptimized -Doptimization=g -Dbench=false
         '-Db_sanitize=address,undefined' -Db_lundef=false)
+      ;;
+    tsan)
+      options=(-Dbuildtype=debugoptimized -Doptimization=1
+        -Db_sanitize=thread -Db_lundef=false -Dbench=false)
       ;;
     clang)
       options+=(-Dbench=false)

@@ -263,8 +263,10 @@ class UVLET_API Hub {
   Time last_trim_ = 0;
   int budget_full_ = 64;
   char* loop_stack_ = nullptr;
+  unsigned loop_stack_number_ = 0;  // valgrind's
 
   std::atomic<Post*> inbox_{nullptr};  // newest first
+  std::atomic<int> senders_{0};        // within send(): the hub may not end under them
 };
 
 inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept

@@ -75,6 +75,7 @@ class UVLET_API StackArena {
     char* base;
     std::size_t slots;
     std::size_t used;  // slots handed out at least once: the others have no guard yet
+    std::vector<unsigned> registered;  // what valgrind calls these, where it is told of them
   };
 
   UVLET_COLD char* allocate_fresh();

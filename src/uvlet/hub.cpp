@@ -4,6 +4,7 @@
 #include "overflow.hpp"
 #include "simulated_world.hpp"
 #include "threads.hpp"
+#include "valgrind.hpp"
 #include "world.hpp"
 
 #include <algorithm>
@@ -170,6 +171,7 @@ Hub::Hub(const HubOptions& options)
 #if defined(UVLET_ASAN)
   __asan_unpoison_memory_region(low, loop_stack_bytes);  // left by a hub that has ended
 #endif
+  loop_stack_number_ = register_stack(low, low + loop_stack_bytes);
   loop_root_->sp = make_context(low + loop_stack_bytes, loop_stack_bytes, &entry_loop);
   set_stack(*loop_root_, low, loop_stack_bytes);
   const ThreadStack own = thread_stack();
@@ -183,6 +185,7 @@ Hub::Hub(const HubOptions& options)
 
 Hub::~Hub() {
   --hub_count;
+  while (senders_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   while (!idle_dispatchers_.empty()) stacks_.release(idle_dispatchers_.pop_front()->stack);
 #if defined(UVLET_TSAN)
   __tsan_destroy_fiber(loop_root_->tsan_fiber);
@@ -191,6 +194,7 @@ Hub::~Hub() {
   delete static_cast<PlainRoot*>(loop_root_);
   world_.reset();
   while (!observers_.empty()) observers_.pop_front()->hub_ended();
+  deregister_stack(loop_stack_number_);
   munmap(loop_stack_, loop_stack_bytes + StackArena::page_bytes);
 }
 
@@ -218,7 +222,7 @@ HubStats Hub::stats() const noexcept {
 void Hub::unwind() noexcept {
   for (int round = 0; round < unwind_rounds_max; ++round) {
     const std::vector<Root*> left = alive();
-    if (left.empty()) return;
+    if (left.empty() && !inbox_.load(std::memory_order_relaxed)) return;
     for (Root* root : left) root->kill();
     step_back(*current_);
     if (round < 3) continue;
@@ -256,6 +260,7 @@ void run_on_threads(int threads, const std::function<void(int)>& function) {
 
 GreenRoot* Hub::place_green(char* stack, std::size_t body_bytes, void* spawned_at,
                             Root::Kind kind) noexcept {
+  renew_stack(stacks_.low(stack), stack);
   char* place = stack - root_offset(stack);
   auto* root = new (place) GreenRoot(*this, kind, spawned_at);
   char* body = place - (body_bytes + 63) / 64 * 64;
@@ -270,7 +275,7 @@ GreenRoot* Hub::place_green(char* stack, std::size_t body_bytes, void* spawned_a
   return root;
 }
 
-void Hub::entry_green(Transfer transfer) noexcept {
+UVLET_UNTRACED void Hub::entry_green(Transfer transfer) noexcept {
   Hub& hub = *this_hub;
   auto& self = static_cast<GreenRoot&>(*hub.current_);
   enter_context(transfer, self, hub.thread_);
@@ -278,7 +283,7 @@ void Hub::entry_green(Transfer transfer) noexcept {
   hub.end_green(self);
 }
 
-void Hub::end_green(GreenRoot& self) noexcept {
+UVLET_UNTRACED void Hub::end_green(GreenRoot& self) noexcept {
   char* stack = self.stack;
   self.~GreenRoot();
   Root* next = take_next();
@@ -447,11 +452,13 @@ void Hub::set_budget(Time time) noexcept {
 }
 
 void Hub::send(Post& post) noexcept {
+  senders_.fetch_add(1, std::memory_order_relaxed);
   Post* first = inbox_.load(std::memory_order_relaxed);
   do post.next = first;
   while (!inbox_.compare_exchange_weak(first, &post, std::memory_order_release,
                                        std::memory_order_relaxed));
   if (!first) world_->wake();
+  senders_.fetch_sub(1, std::memory_order_release);
 }
 
 void Hub::drain_inbox() noexcept {

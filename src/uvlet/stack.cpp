@@ -1,6 +1,8 @@
 #include <uvlet/stack.hpp>
 #include <uvlet/switch.hpp>
 
+#include "valgrind.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -44,6 +46,16 @@ Guard choose(Guard wanted) {
   return Guard::mprotect;
 }
 
+#if defined(UVLET_TSAN)
+// Destroying a context that never ran would corrupt the tool's own memory: it runs for a moment.
+void destroy_tsan_fiber(void* fiber) noexcept {
+  void* self = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(fiber, 0);
+  __tsan_switch_to_fiber(self, 0);
+  __tsan_destroy_fiber(fiber);
+}
+#endif
+
 [[noreturn]] void throw_no_memory(std::size_t stacks, const char* limit) {
   throw std::system_error(
       ENOMEM, std::generic_category(),
@@ -68,8 +80,9 @@ StackArena::~StackArena() {
   for (const Chunk& chunk : chunks_) {
 #if defined(UVLET_TSAN)
     for (std::size_t slot = 1; slot <= chunk.used; ++slot)
-      __tsan_destroy_fiber(tsan_fiber(chunk.base + slot * slot_bytes_));
+      destroy_tsan_fiber(tsan_fiber(chunk.base + slot * slot_bytes_));
 #endif
+    for (const unsigned number : chunk.registered) deregister_stack(number);
     munmap(chunk.base, chunk.slots * slot_bytes_);
   }
 }
@@ -82,6 +95,9 @@ char* StackArena::allocate_fresh() {
   ++chunk.used;
   ++fresh_used_;
   char* top = slot + slot_bytes_;
+#if defined(UVLET_VALGRIND)
+  chunk.registered.push_back(register_stack(low(top), top));
+#endif
 #if defined(UVLET_ASAN)
   unpoison(top);  // of what a hub that has ended left at the same addresses
 #endif
@@ -102,8 +118,16 @@ void StackArena::map_chunk() {
   if (!base) throw_no_memory(in_use(), "address space is out (RLIMIT_AS, vm.overcommit_memory)");
   std::size_t total = slots;
   for (const Chunk& chunk : chunks_) total += chunk.slots;
+<<<<<<< HEAD
   free_.resize(total);
   chunks_.push_back({base, slots, 0});
+=======
+  free_.reserve(total);
+  chunks_.push_back({base, slots, 0, {}});
+#if defined(UVLET_VALGRIND)
+  chunks_.back().registered.reserve(slots);
+#endif
+>>>>>>> sanitizers
 }
 
 void StackArena::install_guard(char* slot) {

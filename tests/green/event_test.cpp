@@ -266,12 +266,14 @@ TEST_CASE("coroutines and green threads wait for the same event") {
   auto coroutine = aio::create_task(
       [](auto& source) -> aio::task<int> { co_return co_await source.wait_async(); }(event));
   auto thread = green::spawn([&] { return event.wait(); });
-  auto limited = aio::create_task([](auto& source) -> aio::task<bool> {
+  green::Event<> expired;
+  auto limited = aio::create_task([](auto& source, auto& first_over) -> aio::task<bool> {
     const std::optional<int> early = co_await source.wait_async(0.001);
+    first_over.send();
     const std::optional<int> value = co_await source.wait_async(test::watchdog);
     co_return !early && value == 9;
-  }(event));
-  green::sleep(0.005);
+  }(event, expired));
+  expired.wait();
   event.send(9);
   CHECK(green::awaitlet(coroutine) == 9);
   CHECK(thread.wait() == 9);

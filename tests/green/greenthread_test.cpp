@@ -261,14 +261,13 @@ TEST_CASE("ids are unique, and names can be set") {
 }
 
 TEST_CASE("a name stays although every handle was dropped") {
-  std::string seen;
+  green::Event<std::string> seen;
   green::spawn_n([&] {
     green::getcurrent().set_name("self-named");
     green::sleep(0);
-    seen = green::getcurrent().name();
+    seen.send(green::getcurrent().name());
   });
-  green::sleep(0.001);
-  CHECK(seen == "self-named");
+  CHECK(seen.wait() == "self-named");
 }
 
 TEST_CASE("handles to the same green thread are equal") {

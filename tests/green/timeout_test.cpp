@@ -217,7 +217,7 @@ TEST_CASE("it interrupts a green thread that has the result of a wait already on
   const test::Quiet quiet;
   green::Event<int> event;
   auto thread = green::spawn([&] {
-    const Timeout timeout(0.001);
+    const Timeout timeout(0.05);
     return event.wait();
   });
   green::sleep(0);

@@ -92,10 +92,7 @@ TEST_CASE("a waiter that is killed leaves the others theirs, in every order") {
     auto first = green::spawn(waiter);
     auto second = green::spawn(waiter);
     auto nothing = [] {};
-    sim::act({{nothing, [&] { event.send(); }, nothing},
-              {[&] { first.kill(); }, nothing, nothing},
-              {waiter, nothing, nothing}},
-             [] {});
+    sim::act({{nothing, [&] { event.send(); }}, {nothing, [&] { first.kill(); }}, {waiter}}, [] {});
     second.wait();
     int killed = 0;
     try {

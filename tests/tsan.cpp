@@ -1,0 +1,19 @@
+// What ThreadSanitizer must not report in programs of this build.
+
+#include <uvlet/config.hpp>
+
+#if defined(UVLET_TSAN)
+
+// libuv closes descriptors by raw system calls, which the tool does not see: for it, who gets the
+// same number next, on another thread, races with the one before.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() {
+  return "race_top:interceptor_epoll_create1$\n"
+         "race_top:interceptor_eventfd$\n"
+         "race_top:interceptor_pipe2$\n"
+         "race_top:interceptor_socket$\n"
+         "race_top:interceptor_socketpair$\n"
+         "race_top:interceptor_accept4$\n";
+}
+
+#endif
