@@ -118,16 +118,11 @@ void StackArena::map_chunk() {
   if (!base) throw_no_memory(in_use(), "address space is out (RLIMIT_AS, vm.overcommit_memory)");
   std::size_t total = slots;
   for (const Chunk& chunk : chunks_) total += chunk.slots;
-<<<<<<< HEAD
   free_.resize(total);
-  chunks_.push_back({base, slots, 0});
-=======
-  free_.reserve(total);
   chunks_.push_back({base, slots, 0, {}});
 #if defined(UVLET_VALGRIND)
   chunks_.back().registered.reserve(slots);
 #endif
->>>>>>> sanitizers
 }
 
 void StackArena::install_guard(char* slot) {

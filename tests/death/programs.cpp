@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <uv.h>
@@ -75,6 +76,32 @@ void deadlock_of_a_task() {
     auto waits = [](aio::Future<int> f) -> aio::task<int> { co_return co_await f; };
     aio::run(waits(never));
   });
+}
+
+void deadlock_of_two_locks_crosswise() {
+  print_deadlock([] {
+    green::Semaphore first, second;
+    auto both = [](green::Semaphore& outer, green::Semaphore& inner) {
+      const std::lock_guard outer_lock(outer);
+      green::sleep(0);
+      const std::lock_guard inner_lock(inner);
+    };
+    auto one = green::spawn(both, std::ref(first), std::ref(second));
+    auto other = green::spawn(both, std::ref(second), std::ref(first));
+    one.set_name("one");
+    other.set_name("other");
+    try {
+      one.wait();
+    } catch (...) {
+      one.kill();
+      other.kill();
+      throw;
+    }
+  });
+}
+
+void deadlock_on_an_empty_queue() {
+  print_deadlock([] { green::Queue<int>().get(); });
 }
 
 // Work on another thread will end the wait: no deadlock.
@@ -263,6 +290,8 @@ const std::map<std::string, void (*)()> programs = {
     {"deadlock_of_main", deadlock_of_main},
     {"deadlock_by_self_join", deadlock_by_self_join},
     {"deadlock_of_a_task", deadlock_of_a_task},
+    {"deadlock_of_two_locks_crosswise", deadlock_of_two_locks_crosswise},
+    {"deadlock_on_an_empty_queue", deadlock_on_an_empty_queue},
     {"no_deadlock_while_others_may_post", no_deadlock_while_others_may_post},
     {"no_deadlock_while_the_pool_works", no_deadlock_while_the_pool_works},
     {"blocking_in_a_libuv_callback", blocking_in_a_libuv_callback},
