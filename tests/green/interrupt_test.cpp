@@ -720,7 +720,7 @@ TEST_CASE("who was killed before it awaits leaves nobody behind that it awaits")
     co_await std::move(child);
   };
   auto by_green = green::spawn([&] { green::awaitlet(awaits_green(green_ended)); });
-  CHECK_THROWS_AS(by_green.wait(), GreenletExit);
+  CHECK_THROWS_AS(by_green.wait(), green::GreenletExit);
   CHECK(green_ended);
 
   auto by_task = green::spawn([&] {
@@ -729,6 +729,6 @@ TEST_CASE("who was killed before it awaits leaves nobody behind that it awaits")
     green::getcurrent().identity()->root->kill();
     green::awaitlet(future);
   });
-  CHECK_THROWS_AS(by_task.wait(), GreenletExit);
+  CHECK_THROWS_AS(by_task.wait(), green::GreenletExit);
   CHECK(task_ended);
 }
