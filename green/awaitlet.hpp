@@ -40,14 +40,13 @@ namespace detail {
 template <class T>
 UVLET_INLINE T drive(aio::task<T>&& work) {
   aio::detail::Frame<T> frame = work.consume();
-  uvlet::Hub& hub = uvlet::Hub::get();
-  uvlet::Root& root = *hub.running();
+  uvlet::Root& root = *uvlet::Hub::get().running();
   uvlet::Scope scope(root);
   frame.resume();
   for (;;) {
     while (root.step) std::exchange(root.step, nullptr).resume();
     if (frame.done()) break;
-    hub.wait_turn(root);
+    root.hub->wait_turn(root);  // not the hub of before: it may have forked
     std::exchange(root.wake, nullptr).resume();
   }
   if (scope.forced()) [[unlikely]] {

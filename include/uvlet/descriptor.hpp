@@ -73,6 +73,7 @@ class UVLET_API Descriptor {
   friend struct Watch;
   void arm(Direction direction);
   int release() noexcept;
+  void forget_watch() noexcept;
   IoRequest* take(Direction direction) noexcept;
   UVLET_COLD std::size_t simulated_allowance(std::size_t bytes) noexcept;
 

@@ -202,7 +202,9 @@ class UVLET_API Hub {
   friend struct HubGuard;
   friend struct StacklessRoot;
 
-  explicit Hub(const HubOptions& options);
+  // `survivor`: the one that forked, in the child; null: the thread's own stack is a new main Root.
+  Hub(const HubOptions& options, Root* survivor);
+  static void forked();
   UVLET_COLD static Hub& make();
   static void entry_green(Transfer transfer) noexcept;
   static void entry_dispatcher(Transfer transfer) noexcept;
@@ -304,6 +306,8 @@ GreenRoot& Hub::make_green(Body&& body, void* spawned_at) {
 // Prints, if hub_exceptions is on, what a green thread ended with. GreenletExit is no error.
 UVLET_API void report_exception(Root& root, const std::exception_ptr& error) noexcept;
 UVLET_API extern std::atomic<bool> report_exceptions;
+// How often this process is the child of a fork that its parent did after its first hub.
+UVLET_API extern std::atomic<std::uint64_t> forks;
 
 template <class F>
 void Hub::spawn(F function, void* spawned_at) {

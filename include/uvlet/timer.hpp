@@ -9,6 +9,7 @@
 
 namespace uvlet::inline UVLET_ABI {
 
+class Root;
 class TimerHeap;
 
 // Something due at a point in time. expire() runs on the loop's own stack: it completes an
@@ -22,6 +23,8 @@ class UVLET_API Timer {
   bool pending() const noexcept { return heap_ != nullptr; }
   void cancel_timer() noexcept;
   virtual void expire() noexcept = 0;
+  // Whether it is a Timeout of this Root's.
+  virtual bool interrupts(const Root&) const noexcept { return false; }
 
  protected:
   ~Timer() {
@@ -47,6 +50,15 @@ class UVLET_API TimerHeap {
   // A deadline of `never` starts nothing. O(log n); allocates when the heap grows.
   void start(Timer& timer, Time deadline);
   void cancel(Timer& timer) noexcept;
+  // Moves those that `moves` says to another heap.
+  template <class Predicate>
+  void move_to(TimerHeap& other, Predicate moves) {
+    for (const Entry& entry : std::vector<Entry>(entries_)) {
+      if (!moves(*entry.timer)) continue;
+      cancel(*entry.timer);
+      other.start(*entry.timer, entry.deadline);
+    }
+  }
   // Expires what is due at `now`, in order; timers started meanwhile wait for the next call.
   void fire(Time now) noexcept;
 

@@ -58,7 +58,11 @@ struct Descriptor::Watch final : HubObserver {
     return rc;
   }
 
+  // It belongs to the process that this one was forked from: libuv is not asked about it again.
+  bool stale() const noexcept { return born_after != forks.load(std::memory_order_relaxed); }
+
   uv_poll_t handle;
+  std::uint64_t born_after = forks.load(std::memory_order_relaxed);
   Hub* hub;                // null: it has ended, and closed the handle
   Descriptor* descriptor;  // null: gone, the handle is closing
   int armed = 0;
@@ -83,6 +87,7 @@ std::size_t Descriptor::simulated_allowance(std::size_t bytes) noexcept {
 }
 
 void Descriptor::wait(IoRequest& request, Direction direction) {
+  if (watch_ && watch_->stale()) forget_watch();
   IoRequest*& place = requests_[static_cast<int>(direction)];
   if (place)
     throw std::logic_error("descriptor " + std::to_string(fd_) + ": a second simultaneous " +
@@ -93,6 +98,12 @@ void Descriptor::wait(IoRequest& request, Direction direction) {
 }
 
 void Descriptor::withdraw(Direction direction) noexcept { take(direction); }
+
+// Whoever waited stayed behind in the parent.
+void Descriptor::forget_watch() noexcept {
+  requests_[0] = requests_[1] = nullptr;
+  delete std::exchange(watch_, nullptr);
+}
 
 void Descriptor::arm(Direction direction) {
   if (!watch_) {
@@ -118,6 +129,10 @@ void Descriptor::arm(Direction direction) {
 int Descriptor::release() noexcept {
   const int fd = std::exchange(fd_, -1);
   if (!watch_) return fd;
+  if (watch_->stale()) {
+    forget_watch();
+    return fd;
+  }
   for (const Direction direction : {Direction::read, Direction::write}) {
     if (IoRequest* request = take(direction)) {
       request->error_number = EBADF;

@@ -92,6 +92,7 @@ void register_leak_roots_at_exit() {
 }  // namespace
 
 std::atomic<bool> report_exceptions{true};
+std::atomic<std::uint64_t> forks{0};
 
 void report_exception(Root& root, const std::exception_ptr& error) noexcept {
   if (!report_exceptions.load(std::memory_order_relaxed)) return;
@@ -140,10 +141,11 @@ Hub& Hub::make() {
 #if defined(UVLET_ASAN)
     std::atexit(register_leak_roots_at_exit);
 #endif
+    pthread_atfork(nullptr, nullptr, &Hub::forked);
     return true;
   }();
   (void)prepared;
-  Hub* hub = new Hub(options);
+  Hub* hub = new Hub(options, nullptr);
   this_hub = hub;
 #if defined(UVLET_ASAN)
   if (on_main_thread()) main_thread_hub = hub;
@@ -152,7 +154,7 @@ Hub& Hub::make() {
   return *hub;
 }
 
-Hub::Hub(const HubOptions& options)
+Hub::Hub(const HubOptions& options, Root* survivor)
     : thread_(ThreadState::of_this_thread()), stacks_(options.stack_size, options.guard) {
   world_ = make_world(*this, options);
   world_->too_long = [this](Time until) {
@@ -165,7 +167,7 @@ Hub::Hub(const HubOptions& options)
     throw std::system_error(errno, std::generic_category(), "no stack for the loop");
   loop_stack_ = static_cast<char*>(stack);
   loop_root_ = new PlainRoot(*this, Root::Kind::loop);
-  main_ = new PlainRoot(*this, Root::Kind::main);
+  main_ = survivor ? survivor : new PlainRoot(*this, Root::Kind::main);
   current_ = main_;
   char* low = loop_stack_ + StackArena::page_bytes;
 #if defined(UVLET_ASAN)
@@ -174,11 +176,13 @@ Hub::Hub(const HubOptions& options)
   loop_stack_number_ = register_stack(low, low + loop_stack_bytes);
   loop_root_->sp = make_context(low + loop_stack_bytes, loop_stack_bytes, &entry_loop);
   set_stack(*loop_root_, low, loop_stack_bytes);
-  const ThreadStack own = thread_stack();
-  set_stack(*main_, own.low, own.size);
+  if (!survivor) {
+    const ThreadStack own = thread_stack();
+    set_stack(*main_, own.low, own.size);
+  }
 #if defined(UVLET_TSAN)
   loop_root_->tsan_fiber = __tsan_create_fiber(0);
-  main_->tsan_fiber = __tsan_get_current_fiber();
+  if (!survivor) main_->tsan_fiber = __tsan_get_current_fiber();
 #endif
   ++hub_count;
 }
@@ -196,6 +200,30 @@ Hub::~Hub() {
   while (!observers_.empty()) observers_.pop_front()->hub_ended();
   deregister_stack(loop_stack_number_);
   munmap(loop_stack_, loop_stack_bytes + StackArena::page_bytes);
+}
+
+// In the child: the old hub is left as it is, its loop shares the parent's epoll set. On a new one
+// lives who forked, with its Timeouts; the others stay behind on stacks that never run again.
+void Hub::forked() {
+  ++forks;
+  Hub* old = this_hub;
+  if (!old || !old->current_->may_wait()) return;
+  Root& survivor = *old->current_;
+  HubOptions options;
+  options.stack_size = old->stacks_.stack_bytes();
+  options.guard = old->stacks_.guard();
+  hub_count = 0;
+  thread_pool_gone();
+  Hub* hub = new Hub(options, &survivor);
+  hub->last_id_ = old->last_id_ + 1;
+  hub->last_serial_ = old->last_serial_;
+  survivor.hub = hub;
+  old->timers.move_to(hub->timers, [&](const Timer& timer) { return timer.interrupts(survivor); });
+  this_hub = hub;
+#if defined(UVLET_ASAN)
+  main_thread_hub = nullptr;  // what is parked in the child is nobody's
+  __lsan_disable();
+#endif
 }
 
 Hub& Hub::current() {
@@ -280,10 +308,11 @@ UVLET_UNTRACED void Hub::entry_green(Transfer transfer) noexcept {
   auto& self = static_cast<GreenRoot&>(*hub.current_);
   enter_context(transfer, self, hub.thread_);
   self.run(self);
-  hub.end_green(self);
+  this_hub->end_green(self);  // another one, if it forked
 }
 
 UVLET_UNTRACED void Hub::end_green(GreenRoot& self) noexcept {
+  if (&self == main_) std::exit(0);  // the child of a fork
   char* stack = self.stack;
   self.~GreenRoot();
   Root* next = take_next();
@@ -308,14 +337,16 @@ void Hub::entry_dispatcher(Transfer transfer) noexcept {
 }
 
 void Hub::dispatch(GreenRoot& self) noexcept {
+  Hub* hub = this;
   for (;;) {
-    current_->stands_on(self);
-    drive(static_cast<StacklessRoot&>(*current_));
-    Root* next = take_next();
-    current_ = next;
+    hub->current_->stands_on(self);
+    hub->drive(static_cast<StacklessRoot&>(*hub->current_));
+    hub = this_hub;  // another one, if it forked
+    Root* next = hub->take_next();
+    hub->current_ = next;
     if (!next->sp) continue;
-    idle_dispatchers_.push_front(&self);
-    switch_context(self, *next, thread_);
+    hub->idle_dispatchers_.push_front(&self);
+    switch_context(self, *next, hub->thread_);
   }
 }
 
@@ -343,7 +374,10 @@ StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what,
   ++owner.task_count_;
 }
 
-StacklessRoot::~StacklessRoot() { --hub->task_count_; }
+StacklessRoot::~StacklessRoot() {
+  --hub->task_count_;
+  if (this == hub->main_) std::exit(0);  // the child of a fork
+}
 
 Root& Hub::adopt(std::coroutine_handle<>) { return *new ForeignRoot(*this); }
 

@@ -19,6 +19,7 @@ int pool_size() noexcept {
 }  // namespace
 
 void thread_pool_used() noexcept { pool_used = true; }
+void thread_pool_gone() noexcept { pool_used = false; }
 
 int other_threads() noexcept {
   DIR* folder = opendir("/proc/self/task");
