@@ -5,8 +5,8 @@
 #include <aio/future.hpp>
 #include <aio/task.hpp>
 #include <green/greenthread.hpp>
+#include <green/transitions.hpp>
 
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -14,31 +14,12 @@ namespace green {
 
 using aio::await_result_t;
 
-#if defined(__cpp_lib_source_location)
-using CallSite = std::source_location;
-#else
-// For compilers without std::source_location (clang 14).
-struct CallSite {
-  static constexpr CallSite current(const char* file = __builtin_FILE(),
-                                    unsigned line = __builtin_LINE(),
-                                    const char* function = __builtin_FUNCTION()) noexcept {
-    return {file, line, function};
-  }
-  const char* file_name() const noexcept { return file; }
-  unsigned line() const noexcept { return line_number; }
-  const char* function_name() const noexcept { return function; }
-  const char* file;
-  unsigned line_number;
-  const char* function;
-};
-#endif
-
 namespace detail {
 
 // Runs a task on the stack of who calls, as part of who calls; parks only when it is suspended.
 // The blocking face of our own tasks.
 template <class T>
-UVLET_INLINE T drive(aio::task<T>&& work) {
+UVLET_INLINE T drive(aio::task<T>&& work, Crossing* crossing = nullptr) {
   aio::detail::Frame<T> frame = work.consume();
   uvlet::Root& root = *uvlet::Hub::get().running();
   uvlet::Scope scope(root);
@@ -46,6 +27,7 @@ UVLET_INLINE T drive(aio::task<T>&& work) {
   for (;;) {
     while (root.step) std::exchange(root.step, nullptr).resume();
     if (frame.done()) break;
+    if (crossing) crossing->suspended = true;
     root.hub->wait_turn(root);  // not the hub of before: it may have forked
     std::exchange(root.wake, nullptr).resume();
   }
@@ -55,6 +37,28 @@ UVLET_INLINE T drive(aio::task<T>&& work) {
     std::rethrow_exception(forced);
   }
   return frame.promise().take();
+}
+
+// A function that async_def runs lies one change deeper than its caller.
+inline void inherit_depth(const Greenlet& thread) {
+  thread.identity()->root->depth = uvlet::Hub::get().running()->depth + 1;
+}
+
+inline bool counting() noexcept { return count_transitions.load(std::memory_order_relaxed); }
+
+// The wait for anything but a task that is an rvalue.
+template <class A>
+UVLET_INLINE await_result_t<A> wait_for_any(A&& awaitable, Crossing* crossing) {
+  bool* const suspended = crossing ? &crossing->suspended : nullptr;
+  if constexpr (uvlet::operation<aio::detail::awaiter_t<A>>) {
+    auto&& awaiter = aio::detail::get_awaiter(std::forward<A>(awaitable));
+    return uvlet::block(awaiter, suspended);
+  } else if constexpr (aio::detail::native_awaitable<A>) {
+    return drive(std::move(awaitable), crossing);  // a task that has a name
+  } else {
+    aio::detail::ForeignAwait<A> wait(std::forward<A>(awaitable));
+    return uvlet::block(wait, suspended);
+  }
 }
 
 }  // namespace detail
@@ -67,22 +71,22 @@ UVLET_INLINE T drive(aio::task<T>&& work) {
 // NoAwaitletContext where it would have to wait in a libuv callback.
 // Blocks the green thread. Cancel point.
 template <class T>
-UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite = CallSite::current()) {
+UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite site = CallSite::current()) {
   ++uvlet::Hub::get().awaitlets;
+  if (detail::counting()) [[unlikely]] {
+    detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
+    return detail::drive(std::move(work), &crossing);
+  }
   return detail::drive(std::move(work));
 }
 template <aio::awaitable A>
-await_result_t<A> awaitlet(A&& awaitable, CallSite = CallSite::current()) {
+await_result_t<A> awaitlet(A&& awaitable, CallSite site = CallSite::current()) {
   ++uvlet::Hub::get().awaitlets;
-  if constexpr (uvlet::operation<aio::detail::awaiter_t<A>>) {
-    auto&& awaiter = aio::detail::get_awaiter(std::forward<A>(awaitable));
-    return uvlet::block(awaiter);
-  } else if constexpr (aio::detail::native_awaitable<A>) {
-    return detail::drive(std::move(awaitable));  // a task that has a name
-  } else {
-    aio::detail::ForeignAwait<A> wait(std::forward<A>(awaitable));
-    return uvlet::block(wait);
+  if (detail::counting()) [[unlikely]] {
+    detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
+    return detail::wait_for_any(std::forward<A>(awaitable), &crossing);
   }
+  return detail::wait_for_any(std::forward<A>(awaitable), nullptr);
 }
 
 // A coroutine function as an ordinary one: f(args...) waits for function(args...).
@@ -115,6 +119,7 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
   auto call = green::detail::make_call(std::move(function), std::move(arguments)...);
   green::GreenThread<R> thread = green::detail::start<R>(
       uvlet::Hub::get(), uvlet::this_address(), std::move(call), green::detail::AtOnce(), false);
+  green::detail::inherit_depth(thread);
   co_return co_await std::move(thread);
 }
 

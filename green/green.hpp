@@ -12,3 +12,4 @@
 #include <green/semaphore.hpp>
 #include <green/socket.hpp>
 #include <green/timeout.hpp>
+#include <green/transitions.hpp>

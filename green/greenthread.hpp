@@ -1,5 +1,6 @@
 #pragma once
 
+#include <green/transitions.hpp>
 #include <uvlet/exceptions.hpp>
 #include <uvlet/hub.hpp>
 #include <uvlet/outcome.hpp>
@@ -175,6 +176,19 @@ class Await final : public uvlet::Operation<Await<T>, Join<T>> {
     this->state_->root->kill();
     return uvlet::Cancel::later;
   }
+
+  void called_from(const uvlet::CallSite& site) noexcept { site_ = site; }
+  bool await_ready() {
+    if (count_transitions.load(std::memory_order_relaxed)) [[unlikely]]
+      crossing_ = std::make_unique<Crossing>(site_, Crossing::Direction::to_sync);
+    const bool ready = this->ready();
+    if (crossing_) crossing_->suspended = !ready;
+    return ready;
+  }
+
+ private:
+  uvlet::CallSite site_ = uvlet::CallSite::current();
+  std::unique_ptr<Crossing> crossing_;
 };
 
 // A callable and its arguments, decayed and kept as std::thread keeps them.

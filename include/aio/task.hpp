@@ -2,6 +2,7 @@
 
 // The coroutine type. See docs/architecture.md, "Tasks", for who resumes what.
 
+#include <uvlet/call_site.hpp>
 #include <uvlet/exceptions.hpp>
 #include <uvlet/frame.hpp>
 #include <uvlet/hub.hpp>
@@ -70,6 +71,12 @@ using await_result_t =
 
 namespace detail {
 
+template <class Awaiter>
+Awaiter called_from(Awaiter&& awaiter, const uvlet::CallSite& site) {
+  if constexpr (requires { awaiter.called_from(site); }) awaiter.called_from(site);
+  return std::forward<Awaiter>(awaiter);
+}
+
 class PromiseBase : public uvlet::NativePromise {
  public:
   static void* operator new(std::size_t bytes) { return uvlet::FrameCache::allocate(bytes); }
@@ -93,12 +100,14 @@ class PromiseBase : public uvlet::NativePromise {
 
   // What is not ours is awaited on its own terms, and only tells us that it is done. (g++ 12 copies
   // an awaiter that is an lvalue: operations are passed on as xvalues.)
+  // An awaiter that crosses to green code is told from where.
   template <class A>
-  decltype(auto) await_transform(A&& awaited) const {
+  decltype(auto) await_transform(
+      A&& awaited, [[maybe_unused]] uvlet::CallSite site = uvlet::CallSite::current()) const {
     if constexpr (uvlet::operation<A>)
       return std::move(awaited);
     else if constexpr (native_awaitable<A>)
-      return get_awaiter(std::forward<A>(awaited));
+      return called_from(get_awaiter(std::forward<A>(awaited)), site);
     else
       return ForeignAwait<A>(std::forward<A>(awaited));
   }

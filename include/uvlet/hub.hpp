@@ -274,6 +274,7 @@ class UVLET_API Hub {
 inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
     : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
   attention = kind == Kind::loop;
+  if (kind == Kind::task) depth = 1;
 }
 
 inline Scope::Scope(Root& root) noexcept

@@ -195,6 +195,7 @@ class UVLET_API Root : public Context, public Link {
   bool started = false;
   Kind kind;
   int shields = 0;
+  unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
   std::uint64_t thrown_level = 0;
   std::exception_ptr thrown;  // taken, not yet thrown
   List<Interrupt> pending;

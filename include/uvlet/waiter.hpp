@@ -163,9 +163,11 @@ template <class A>
 concept operation = std::is_base_of_v<Waiter, std::remove_cvref_t<A>>;
 
 // Waits for an operation in the green thread that runs. Blocks the green thread. Cancel point.
+// `suspended`, if not null, is set if it has to wait.
 template <operation Op>
-UVLET_INLINE decltype(auto) block(Op&& op) {
+UVLET_INLINE decltype(auto) block(Op&& op, bool* suspended = nullptr) {
   if (!op.await_ready()) {
+    if (suspended) *suspended = true;
     Hub& hub = Hub::get();
     Root& self = *hub.running();
     if (op.begin(hub, self, nullptr)) hub.wait_turn(self);

@@ -1,0 +1,76 @@
+#pragma once
+
+// The report of transition points: every crossing between ordinary functions and coroutines,
+// counted by call site. A migration moves them; this shows where they stand.
+
+#include <uvlet/call_site.hpp>
+#include <uvlet/config.hpp>
+#include <uvlet/root.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace green {
+
+using uvlet::CallSite;
+
+// What crossed at one call site.
+struct Transition {
+  std::string file;
+  unsigned line = 0;
+  std::string function;
+  std::string direction;  // "sync->async": awaitlet; "async->sync": co_await of a green thread
+  std::uint64_t calls = 0;
+  std::uint64_t suspended = 0;  // of them, those that had to wait
+  double total_seconds = 0;     // from the call to its end
+  double max_seconds = 0;
+  unsigned max_depth = 0;  // changes between green code and coroutines around it, itself included
+};
+
+// All call sites so far, of all threads, by file and line. Counted from debug::transitions(true),
+// or from the start with UVLET_TRANSITIONS=1 in the environment; with a file's name there instead
+// the report is also written to it at exit: JSON, or Graphviz for "*.dot". Thread-safe, as all of
+// these.
+UVLET_API std::vector<Transition> transitions();
+// As a table.
+UVLET_API void print_transitions(std::ostream& out);
+UVLET_API std::string transitions_json();
+// Files as clusters, call sites as arrows between "sync" and "async", labelled with their calls.
+UVLET_API std::string transitions_graphviz();
+UVLET_API void reset_transitions();
+
+// A migration moves forward only: a test that runs the program can compare it with a baseline, a
+// file with a line for each call site ("file function direction"; lines of the source may move).
+UVLET_API void save_transitions(const std::string& baseline);
+// Throws std::runtime_error that names each call site that is not in the baseline; system_error if
+// that cannot be read.
+UVLET_API void check_transitions(const std::string& baseline);
+
+namespace detail {
+
+UVLET_API extern std::atomic<bool> count_transitions;
+
+// One crossing, from its beginning to its end.
+class UVLET_API Crossing {
+ public:
+  enum class Direction { to_async, to_sync };
+  Crossing(const CallSite& site, Direction direction);
+  ~Crossing();
+  Crossing(const Crossing&) = delete;
+  Crossing& operator=(const Crossing&) = delete;
+
+  bool suspended = false;
+
+ private:
+  CallSite site_;
+  Direction direction_;
+  uvlet::Root& root_;
+  unsigned outer_depth_;
+  std::int64_t start_;
+};
+
+}  // namespace detail
+}  // namespace green
