@@ -44,6 +44,12 @@ inline void inherit_depth(const Greenlet& thread) {
   thread.identity()->root->depth = uvlet::Hub::get().running()->depth + 1;
 }
 
+UVLET_INLINE void count_awaitlet() {
+  uvlet::Hub& hub = uvlet::Hub::get();
+  ++hub.awaitlets;
+  hub.running()->awaited = true;
+}
+
 inline bool counting() noexcept { return count_transitions.load(std::memory_order_relaxed); }
 
 // The wait for anything but a task that is an rvalue.
@@ -72,7 +78,7 @@ UVLET_INLINE await_result_t<A> wait_for_any(A&& awaitable, Crossing* crossing) {
 // Blocks the green thread. Cancel point.
 template <class T>
 UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite site = CallSite::current()) {
-  ++uvlet::Hub::get().awaitlets;
+  detail::count_awaitlet();
   if (detail::counting()) [[unlikely]] {
     detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
     return detail::drive(std::move(work), &crossing);
@@ -81,7 +87,7 @@ UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite site = CallSite::current()
 }
 template <aio::awaitable A>
 await_result_t<A> awaitlet(A&& awaitable, CallSite site = CallSite::current()) {
-  ++uvlet::Hub::get().awaitlets;
+  detail::count_awaitlet();
   if (detail::counting()) [[unlikely]] {
     detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
     return detail::wait_for_any(std::forward<A>(awaitable), &crossing);
@@ -121,6 +127,27 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
       uvlet::Hub::get(), uvlet::this_address(), std::move(call), green::detail::AtOnce(), false);
   green::detail::inherit_depth(thread);
   co_return co_await std::move(thread);
+}
+
+// The same for a function that has to wait: NoAwaitOccurred if it returns and never called
+// awaitlet, nor waited in another call. Source: awaitlet.async_def(assert_await_occurs=True).
+template <class F, class... A>
+task<green::detail::call_result_t<F, A...>> async_def_strict(F function, A... arguments) {
+  using R = green::detail::call_result_t<F, A...>;
+  auto call = green::detail::make_call(std::move(function), std::move(arguments)...);
+  auto strict = [call = std::move(call)]() mutable -> R {
+    uvlet::Root& root = *uvlet::Hub::get().running();
+    root.watch_for_wait();
+    if constexpr (std::is_void_v<R>) {
+      call();
+      if (!root.awaited) throw green::NoAwaitOccurred();
+    } else {
+      R result = call();
+      if (!root.awaited) throw green::NoAwaitOccurred();
+      return result;
+    }
+  };
+  return async_def(std::move(strict));
 }
 
 template <class T>

@@ -181,6 +181,16 @@ class UVLET_API Root : public Context, public Link {
   }
 
   void refresh_attention() noexcept;
+  // Notices, in `awaited`, whether it waits from now on, at no cost to the waits of others.
+  void watch_for_wait() noexcept {
+    awaited = false;
+    watched = attention = true;
+  }
+  UVLET_COLD void waits() noexcept {
+    awaited = true;
+    watched = false;
+    refresh_attention();
+  }
   bool may_wait() const noexcept { return kind != Kind::loop; }
 
   // --- state; the hot part first
@@ -193,6 +203,8 @@ class UVLET_API Root : public Context, public Link {
   bool killed = false;             // a default kill is pending
   bool cancel_requested = false;   // `waiting` was asked to end and will do so later
   bool started = false;
+  bool awaited = false;  // it called awaitlet, or, if watched, waited
+  bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
   Kind kind;
   int shields = 0;
   unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted

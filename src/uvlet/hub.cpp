@@ -384,6 +384,7 @@ Root& Hub::adopt(std::coroutine_handle<>) { return *new ForeignRoot(*this); }
 void Hub::yield_interrupted() {
   Root& self = *current_;
   if (!self.may_wait()) return;
+  if (self.watched) self.waits();
   self.resume_interrupted(false);
   step_back(self);
   self.resume_interrupted(false);
@@ -426,6 +427,7 @@ void Hub::kill(Root& victim, std::exception_ptr error) {
 
 bool Waiter::attend(Root& root, bool in_spite) {
   if (!root.may_wait()) throw NoAwaitletContext();
+  if (root.watched) root.waits();
   return in_spite || !root.take_interrupt();
 }
 

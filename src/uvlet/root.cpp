@@ -67,7 +67,7 @@ unsigned int Root::uncaught_now() const noexcept {
 }
 
 void Root::refresh_attention() noexcept {
-  attention = kind == Kind::loop || killed || thrown || !pending.empty();
+  attention = kind == Kind::loop || killed || thrown || watched || !pending.empty();
 }
 
 Interrupt* Root::first_deliverable() noexcept {
