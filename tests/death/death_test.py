@@ -4,6 +4,7 @@ Runs each program of programs.cpp as a child process and checks what it says and
 SANITIZED is "yes" where a sanitizer takes the signals, or counts the memory, itself.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -47,13 +48,20 @@ CASES = [
     ("exception_out_of_noexcept", ABORT, [r"terminate called"], True),
     ("uncaught_is_reported", 0,
      [r"green thread \d+ 'thrower'.*ended with std::runtime_error: seen on stderr"], True),
+    ("transitions_at_exit", 0,
+     [r'"function": ".*transitions_at_exit.*"direction": "sync->async", "calls": 1, "suspended": 1'],
+     True),
 ]
 BYTES_EACH_MAX = 5 * 1024  # resident and page tables, a parked green thread, with madvise guards
 
 
+ENVIRONMENT = {"transitions_at_exit": {**os.environ, "UVLET_TRANSITIONS": "/dev/stdout"}}
+
+
 def problems(programs, name, ending, patterns):
-    run = subprocess.run([programs, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+    run = subprocess.run([programs, name], env=ENVIRONMENT.get(name), stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+                         check=False)
     found = []
     if run.returncode != ending:
         found.append(f"ended with {run.returncode}, not {ending}")

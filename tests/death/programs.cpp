@@ -284,6 +284,11 @@ void uncaught_is_reported() {
   green::sleep(0);
 }
 
+// Run with UVLET_TRANSITIONS=/dev/stdout.
+void transitions_at_exit() {
+  green::awaitlet([]() -> aio::task<void> { co_await aio::sleep(0); }());
+}
+
 const std::map<std::string, void (*)()> programs = {
     {"overflow_by_recursion", overflow_by_recursion},
     {"overflow_by_one_big_frame", overflow_by_one_big_frame},
@@ -305,6 +310,7 @@ const std::map<std::string, void (*)()> programs = {
     {"exit_in_a_green_thread", exit_in_a_green_thread},
     {"exception_out_of_noexcept", exception_out_of_noexcept},
     {"uncaught_is_reported", uncaught_is_reported},
+    {"transitions_at_exit", transitions_at_exit},
 };
 
 }  // namespace
