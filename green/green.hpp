@@ -8,5 +8,6 @@
 #include <green/event.hpp>
 #include <green/greenpool.hpp>
 #include <green/greenthread.hpp>
+#include <green/local.hpp>
 #include <green/socket.hpp>
 #include <green/timeout.hpp>
