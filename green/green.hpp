@@ -11,3 +11,4 @@
 #include <green/local.hpp>
 #include <green/socket.hpp>
 #include <green/timeout.hpp>
+#include <green/tpool.hpp>
