@@ -9,6 +9,7 @@
 #include <green/greenpool.hpp>
 #include <green/greenthread.hpp>
 #include <green/local.hpp>
+#include <green/pools.hpp>
 #include <green/socket.hpp>
 #include <green/timeout.hpp>
 #include <green/tpool.hpp>
