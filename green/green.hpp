@@ -4,6 +4,7 @@
 
 #include <green/awaitlet.hpp>
 #include <green/convenience.hpp>
+#include <green/dagpool.hpp>
 #include <green/db_pool.hpp>
 #include <green/debug.hpp>
 #include <green/event.hpp>
