@@ -4,12 +4,17 @@
 
 #include <green/awaitlet.hpp>
 #include <green/convenience.hpp>
+#include <green/dagpool.hpp>
+#include <green/db_pool.hpp>
 #include <green/debug.hpp>
 #include <green/event.hpp>
 #include <green/greenpool.hpp>
 #include <green/greenthread.hpp>
+#include <green/local.hpp>
+#include <green/pools.hpp>
 #include <green/queue.hpp>
 #include <green/semaphore.hpp>
 #include <green/socket.hpp>
 #include <green/timeout.hpp>
+#include <green/tpool.hpp>
 #include <green/transitions.hpp>

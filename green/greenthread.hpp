@@ -1,6 +1,7 @@
 #pragma once
 
 #include <green/transitions.hpp>
+#include <uvlet/call.hpp>
 #include <uvlet/exceptions.hpp>
 #include <uvlet/hub.hpp>
 #include <uvlet/outcome.hpp>
@@ -191,28 +192,9 @@ class Await final : public uvlet::Operation<Await<T>, Join<T>> {
   std::unique_ptr<Crossing> crossing_;
 };
 
-// A callable and its arguments, decayed and kept as std::thread keeps them.
-template <class F, class... A>
-struct Call {
-  F function;
-  std::tuple<A...> arguments;
-  decltype(auto) operator()() {
-    return std::apply(
-        [this](A&... argument) -> decltype(auto) {
-          return std::invoke(std::move(function), std::move(argument)...);
-        },
-        arguments);
-  }
-};
-
-template <class F, class... A>
-using call_result_t =
-    std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
-
-template <class F, class... A>
-Call<std::decay_t<F>, std::decay_t<A>...> make_call(F&& function, A&&... arguments) {
-  return {std::forward<F>(function), std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)};
-}
+using uvlet::Call;
+using uvlet::call_result_t;
+using uvlet::make_call;
 
 // What a green thread does before its function: nothing, or wait and see.
 struct AtOnce {

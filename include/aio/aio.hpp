@@ -9,6 +9,7 @@
 #include <aio/sleep.hpp>
 #include <aio/stream.hpp>
 #include <aio/task.hpp>
+#include <aio/to_thread.hpp>
 #include <aio/uv_request.hpp>
 #include <aio/wait_for.hpp>
 #include <uvlet/address.hpp>

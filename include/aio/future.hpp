@@ -211,6 +211,7 @@ struct TaskRoot final : uvlet::StacklessRoot {
  private:
   FutureState<T>& future() noexcept { return static_cast<FutureState<T>&>(*identity); }
   void end(std::exception_ptr error) noexcept {
+    if (this->locals) this->free_locals();
     const auto state = uvlet::Handle<FutureState<T>>::share(&future());
     delete this;
     if (error)

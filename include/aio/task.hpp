@@ -216,6 +216,7 @@ struct Detached final : uvlet::StacklessRoot {
   }
   void never_started() noexcept override { end(); }
   void end() noexcept {
+    if (this->locals) this->free_locals();
     uvlet::Hub& owner = *hub;
     const std::coroutine_handle<> awaiting = done;
     uvlet::Waiter* const destroyer = abandoned;

@@ -17,6 +17,13 @@ namespace detail {
 
 UVLET_API void thread_pool_used() noexcept;
 
+// Requests that libuv gives to its thread pool.
+template <class Req>
+inline constexpr bool uses_thread_pool =
+    std::is_same_v<Req, uv_fs_t> || std::is_same_v<Req, uv_getaddrinfo_t> ||
+    std::is_same_v<Req, uv_getnameinfo_t> || std::is_same_v<Req, uv_work_t> ||
+    std::is_same_v<Req, uv_random_t>;
+
 // libuv owns the request until its callback; the wait may be over before. The request may hold
 // pointers into itself, so it is never moved: it is the first member, and freed with the rest.
 template <class Req>
@@ -88,7 +95,7 @@ class UvRequest final : public uvlet::Operation<UvRequest<Req, Start>> {
 
   bool ready() const noexcept { return false; }
   void suspend(uvlet::Hub& hub) {
-    thread_pool_used();
+    if constexpr (uses_thread_pool<Req>) thread_pool_used();
     state_ = new RequestState<Req>;
     state_->waiter = this;
     state_->hub = &hub;

@@ -108,7 +108,7 @@ class UVLET_API Hub {
   static void configure(const HubOptions& options);
 
   // libuv's loop, for handles of the user's own.
-  uv_loop_t* loop() const noexcept { return loop_; }
+  uv_loop_t* loop() const noexcept { return loop_; }  // null while the hub ends
   // Runs `function` in a green thread of this hub. Thread-safe.
   template <class F>
   void post(F function);

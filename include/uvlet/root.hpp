@@ -20,6 +20,7 @@ namespace uvlet::inline UVLET_ABI {
 
 class Hub;
 class Root;
+struct LocalValue;
 class Waiter;
 
 // What handles to a Root share, and what is left of it when it is dead. Counted by hand: handles
@@ -180,6 +181,9 @@ class UVLET_API Root : public Context, public Link {
     if (identity) identity->started = true;
   }
 
+  // Its function has ended: what it has of its own goes, while it can still run. See LocalValue.
+  UVLET_COLD void free_locals() noexcept;
+
   void refresh_attention() noexcept;
   // Notices, in `awaited`, whether it waits from now on, at no cost to the waits of others.
   void watch_for_wait() noexcept {
@@ -216,6 +220,7 @@ class UVLET_API Root : public Context, public Link {
   std::uint64_t id;
   void* spawned_at;
   void* pool = nullptr;  // the GreenPool it works for
+  LocalValue* locals = nullptr;
 
  protected:
   ~Root();

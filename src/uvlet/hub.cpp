@@ -117,6 +117,7 @@ struct HubGuard {
   ~HubGuard() {
     Hub* hub = this_hub;
     if (!hub || on_main_thread()) return;
+    hub->main().free_locals();
     hub->unwind();
     delete hub;
     this_hub = nullptr;
@@ -194,9 +195,11 @@ Hub::~Hub() {
 #if defined(UVLET_TSAN)
   __tsan_destroy_fiber(loop_root_->tsan_fiber);
 #endif
+  current_ = loop_root_;  // what the loop still calls may not block
+  loop_ = nullptr;
+  world_.reset();
   delete static_cast<PlainRoot*>(main_);
   delete static_cast<PlainRoot*>(loop_root_);
-  world_.reset();
   while (!observers_.empty()) observers_.pop_front()->hub_ended();
   deregister_stack(loop_stack_number_);
   munmap(loop_stack_, loop_stack_bytes + StackArena::page_bytes);
@@ -308,6 +311,8 @@ UVLET_UNTRACED void Hub::entry_green(Transfer transfer) noexcept {
   auto& self = static_cast<GreenRoot&>(*hub.current_);
   enter_context(transfer, self, hub.thread_);
   self.run(self);
+  if (self.locals) [[unlikely]]
+    self.free_locals();
   this_hub->end_green(self);  // another one, if it forked
 }
 

@@ -37,6 +37,7 @@ void Scope::force(const std::exception_ptr& error, std::uint64_t level) noexcept
 }
 
 Root::~Root() {
+  if (locals) free_locals();
   if (identity) {
     identity->root = nullptr;
     identity->started = started;

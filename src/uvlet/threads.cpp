@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <dirent.h>
+#include <stdexcept>
+#include <string>
 
 namespace uvlet::inline UVLET_ABI {
 namespace {
@@ -20,6 +22,15 @@ int pool_size() noexcept {
 
 void thread_pool_used() noexcept { pool_used = true; }
 void thread_pool_gone() noexcept { pool_used = false; }
+
+void set_thread_pool_size(int threads) {
+  if (threads < 1)
+    throw std::invalid_argument("the thread pool's size is not positive: " +
+                                std::to_string(threads));
+  if (pool_used)
+    throw std::logic_error("the thread pool's size is settled by its first use, which has been");
+  setenv("UV_THREADPOOL_SIZE", std::to_string(threads).c_str(), 1);
+}
 
 int other_threads() noexcept {
   DIR* folder = opendir("/proc/self/task");

@@ -8,6 +8,10 @@ namespace uvlet::inline UVLET_ABI {
 void thread_pool_used() noexcept;
 void thread_pool_gone() noexcept;  // in the child of a fork
 
+// How many threads the pool will have: libuv takes 1024 at most. Throws invalid_argument below 1,
+// logic_error once the pool was used.
+void set_thread_pool_size(int threads);
+
 // OS threads of this process beside the caller and those of libuv's pool.
 int other_threads() noexcept;
 
