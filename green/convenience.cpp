@@ -64,9 +64,21 @@ std::pair<Socket, Address> detail::accept_patiently(Socket& listener) {
   }
 }
 
-void detail::Serving::handler_failed(const std::shared_ptr<Greenlet>& server) {
-  if (server->dead()) throw;
-  server->kill(std::current_exception());
+detail::Serving::Serving() : state_(std::make_shared<State>()) {
+  state_->server = uvlet::Hub::get().running()->identify();
+}
+
+detail::Serving::~Serving() {
+  state_->over = true;
+  if (!state_->failure.linked()) return;
+  state_->failure.unlink();
+  state_->server->root->refresh_attention();
+}
+
+void detail::Serving::handler_failed(State& state) {
+  if (state.over || state.failure.error) throw;
+  state.failure.error = std::current_exception();
+  state.server->root->interrupt(state.failure, true);
 }
 
 }  // namespace green

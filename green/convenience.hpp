@@ -32,20 +32,27 @@ namespace detail {
 // The next connection; waits out what will pass: EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED.
 UVLET_API std::pair<Socket, Address> accept_patiently(Socket& listener);
 
-// The green thread that serves, for as long as it does.
+// One call of serve, for as long as it runs. The first handler that fails interrupts it; later ones
+// are reported as those of any green thread.
 class UVLET_API Serving {
  public:
-  Serving() : server_(std::make_shared<Greenlet>(getcurrent())) {}
-  ~Serving() { *server_ = Greenlet(); }
+  struct State {
+    uvlet::Handle<uvlet::Identity> server;
+    uvlet::Interrupt failure;
+    bool over = false;
+  };
+
+  Serving();
+  ~Serving();
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
 
-  // In a handler's catch block: its exception is thrown in serve(), or goes on if that has ended.
-  static void handler_failed(const std::shared_ptr<Greenlet>& server);
-  const std::shared_ptr<Greenlet>& server() const noexcept { return server_; }
+  // In a handler's catch block: serve() throws its exception, or it goes on.
+  static void handler_failed(State& state);
+  const std::shared_ptr<State>& state() const noexcept { return state_; }
 
  private:
-  std::shared_ptr<Greenlet> server_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace detail
@@ -60,12 +67,12 @@ void serve(Socket& listener, H handle, int concurrency = 1000) {
   GreenPool pool(concurrency);
   const auto shared = std::make_shared<H>(std::move(handle));
   const detail::Serving serving;
-  auto handle_one = [shared, server = serving.server()](Socket connection, Address peer) {
+  auto handle_one = [shared, state = serving.state()](Socket connection, Address peer) {
     try {
       std::invoke(*shared, std::move(connection), std::move(peer));
     } catch (const GreenletExit&) {
     } catch (...) {
-      detail::Serving::handler_failed(server);
+      detail::Serving::handler_failed(*state);
     }
   };
   try {
@@ -76,6 +83,15 @@ void serve(Socket& listener, H handle, int concurrency = 1000) {
     }
   } catch (const StopServe&) {
   }
+}
+
+// The same on a green thread of its own: cancelling the wait stops it.
+template <class H>
+aio::task<void> serve_async(Socket& listener, H handle, int concurrency = 1000) {
+  auto serving = [&listener, handle = std::move(handle), concurrency]() mutable {
+    serve(listener, std::move(handle), concurrency);
+  };
+  return aio::async_def(std::move(serving));
 }
 
 }  // namespace green

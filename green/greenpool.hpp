@@ -132,7 +132,7 @@ class PoolSpawn final : public uvlet::Operation<PoolSpawn<R, Function>, SlotWait
     } else {
       state->set_value(function_());
     }
-    state->finished = true;
+    state->finished = state->announced = true;
     return thread;
   }
 
@@ -209,12 +209,12 @@ class NextIterator {
 
 // The result of a call in a map or pile: void as std::monostate.
 template <class R, class F, class... A>
-R call_for(F& function, A&&... arguments) {
-  if constexpr (std::is_void_v<std::invoke_result_t<F&, A...>>) {
-    std::invoke(function, std::forward<A>(arguments)...);
+R call_for(F&& function, A&&... arguments) {
+  if constexpr (std::is_void_v<std::invoke_result_t<F, A...>>) {
+    std::invoke(std::forward<F>(function), std::forward<A>(arguments)...);
     return R{};
   } else {
-    return std::invoke(function, std::forward<A>(arguments)...);
+    return std::invoke(std::forward<F>(function), std::forward<A>(arguments)...);
   }
 }
 
@@ -297,12 +297,21 @@ class GreenMap {
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
+  // They unwind before this returns, if they can at once: f may refer to what goes next.
   void stop() noexcept {
-    auto kill = [](const Greenlet& thread) {
-      if (!thread.dead() && thread.identity()->root) thread.identity()->root->kill();
+    uvlet::Hub& hub = uvlet::Hub::get();
+    const uvlet::Shield shield;
+    auto kill = [&hub](const Greenlet& thread) {
+      uvlet::Root* root = thread.dead() ? nullptr : thread.identity()->root;
+      if (!root) return;
+      if (hub.running()->may_wait())
+        hub.kill(*root, nullptr);
+      else
+        root->kill();
     };
     kill(shared_->feeder);
-    for (const auto& worker : shared_->queue) kill(worker);
+    const auto workers = std::move(shared_->queue);
+    for (const auto& worker : workers) kill(worker);
   }
 
   std::shared_ptr<Shared> shared_;
@@ -333,12 +342,18 @@ class UVLET_API GreenPool {
     uvlet::block(spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...));
   }
 
+  template <class F, class... A>
+  [[gnu::always_inline]] auto spawn_n_async(F&& f, A&&... a) {
+    return spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...);
+  }
+
   // Waits until none of its green threads is left; rethrows nothing. Throws logic_error from inside
   // one of them. Blocks the green thread. Cancel point.
   void waitall() { detail::drive(waitall_async()); }
   aio::task<void> waitall_async();
   // Waits until a spawn would not block. Blocks the green thread. Cancel point.
-  void wait_for_room() { uvlet::block(detail::Acquire(core_)); }
+  void wait_for_room() { uvlet::block(wait_for_room_async()); }
+  detail::Acquire wait_for_room_async() { return detail::Acquire(core_); }
 
   // Growing wakes blocked spawners; shrinking ends nothing. Throws invalid_argument if negative.
   void resize(int size) { core_->resize(size); }
@@ -451,7 +466,7 @@ class GreenPile {
   template <class F, class... A>
   aio::task<void> spawn_async(F f, A... a) {
     auto call = [f = std::move(f)](A... argument) mutable {
-      return detail::call_for<R>(f, std::move(argument)...);
+      return detail::call_for<R>(std::move(f), std::move(argument)...);
     };
     return spawning(results_,
                     pool_.spawning(uvlet::this_address(), false, std::move(call), std::move(a)...));

@@ -98,6 +98,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
     self.clear_interrupts();
     this->finished = true;
     if (!links.empty()) run_links(self);
+    announced = true;
     this->notify_listeners();
   }
 
@@ -109,6 +110,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
 
   std::vector<std::unique_ptr<LinkCall>> links;
   std::uint64_t last_link = 0;
+  bool announced = false;  // the links have run
 
  private:
   void run_links(uvlet::Root& self) noexcept {
@@ -132,7 +134,11 @@ class Join : public uvlet::Operation<Join<T>> {
   Join(uvlet::Handle<State<T>> state, bool take) noexcept : state_(std::move(state)), take_(take) {}
   Join(Join&&) noexcept = default;
 
-  bool ready() const noexcept { return state_->settled(); }
+  // Its own links need not wait for themselves.
+  bool ready() const noexcept {
+    return state_->announced ||
+           (state_->finished && state_->root == uvlet::Hub::existing()->running());
+  }
   void suspend(uvlet::Hub&) noexcept { state_->listen(*this); }
   T result() {
     if (!exit_is_cancelled_) return take();
@@ -176,6 +182,10 @@ class Await final : public uvlet::Operation<Await<T>, Join<T>> {
     if (this->state_->finished || !this->state_->root) return Join<T>::cancel();
     this->state_->root->kill();
     return uvlet::Cancel::later;
+  }
+
+  void cancel_again() noexcept override {
+    if (this->state_->root) this->state_->root->kill();
   }
 
   void called_from(const uvlet::CallSite& site) noexcept { site_ = site; }
@@ -280,7 +290,11 @@ class GreenThread : public Greenlet {
     detail::State<T>& shared = *state();
     auto bound = [f = std::move(f),
                   a = std::tuple<A...>(std::move(a)...)](GreenThread<T> thread) mutable {
-      std::apply([&](A&... argument) { std::invoke(f, std::move(thread), argument...); }, a);
+      std::apply(
+          [&](A&... argument) {
+            std::invoke(std::move(f), std::move(thread), std::move(argument)...);
+          },
+          a);
     };
     const LinkId id{++shared.last_link};
     if (shared.finished) {

@@ -46,7 +46,6 @@ struct ForeignState final : uvlet::Post {
   // On the hub's loop: nobody else touches the state any more.
   void run(uvlet::Hub& owner) noexcept override {
     --owner.external;
-    --owner.offloaded;
     if (waiter)
       waiter->notify();
     else
@@ -83,13 +82,11 @@ class ForeignAwait final : public uvlet::Operation<ForeignAwait<A>> {
   void suspend(uvlet::Hub& hub) noexcept {
     state_->waiter = this;
     ++hub.external;
-    ++hub.offloaded;
     int expected = State::running;
     if (state_->stage.compare_exchange_strong(expected, State::waited_for)) {
       in_flight_ = true;
     } else {  // done meanwhile, on another thread
       --hub.external;
-      --hub.offloaded;
       this->make_ready();
     }
   }

@@ -64,6 +64,7 @@ class UVLET_API FutureWait : public uvlet::Waiter {
 
   // Cancels the Future; the wait is over when it is.
   uvlet::Cancel cancel() noexcept override;
+  void cancel_again() noexcept override { future_->cancel(); }
   const char* describe() const noexcept override { return "a Future"; }
 
  protected:
@@ -231,9 +232,9 @@ template <class T>
 Future<T> create_task(task<T> work, std::string name = {}) {
   uvlet::Hub& hub = uvlet::Hub::get();
   auto state = uvlet::Handle<detail::FutureState<T>>::adopt(new detail::FutureState<T>);
+  if (!name.empty()) state->set_name(std::move(name));
   auto* root = new detail::TaskRoot<T>(hub, work.consume());
   root->adopt_identity(*state);
-  if (!name.empty()) state->set_name(std::move(name));
   hub.make_ready(*root);
   return Future<T>(std::move(state));
 }

@@ -24,6 +24,7 @@ class UVLET_API GatherWait final : public uvlet::Operation<GatherWait> {
   void suspend(uvlet::Hub&) noexcept;
   void result() const;
   uvlet::Cancel cancel() noexcept override;
+  void cancel_again() noexcept override;
   const char* describe() const noexcept override { return "gather"; }
 
  private:

@@ -119,7 +119,7 @@ template <class T>
 class Promise final : public PromiseBase {
  public:
   task<T> get_return_object() noexcept;
-  template <class V>
+  template <class V = T>
   requires std::is_constructible_v<T, V&&>
   void return_value(V&& value) { value_.emplace(std::forward<V>(value)); }
   void unhandled_exception() noexcept { error_ = std::current_exception(); }

@@ -61,7 +61,7 @@ struct RequestCallback {
     return [](Req* request, Rest... rest) {
       auto* state = reinterpret_cast<RequestState<Req>*>(request);
       --state->hub->external;
-      --state->hub->offloaded;
+      if constexpr (uses_thread_pool<Req>) --state->hub->offloaded;
       state->status = status_of(rest...);
       if (state->waiter)
         state->waiter->notify();
@@ -105,7 +105,7 @@ class UvRequest final : public uvlet::Operation<UvRequest<Req, Start>> {
       throw std::system_error(-rc, std::generic_category(), "uv_request");
     }
     ++hub.external;
-    ++hub.offloaded;
+    if constexpr (uses_thread_pool<Req>) ++hub.offloaded;
     in_flight_ = true;
   }
   Request<Req> await_resume() {

@@ -15,10 +15,6 @@
 
 namespace uvlet::inline UVLET_ABI {
 
-namespace testing {
-class SimulatedWorld;
-}
-
 enum class Direction { read = 0, write = 1 };
 
 // A system call that is tried again whenever its descriptor may be ready.
@@ -67,6 +63,10 @@ class UVLET_API Descriptor {
   // this direction already, system_error if the descriptor cannot be watched.
   void wait(IoRequest& request, Direction direction);
   void withdraw(Direction direction) noexcept;
+  // Somebody waits in this direction.
+  bool taken(Direction direction) const noexcept {
+    return requests_[static_cast<int>(direction)] != nullptr;
+  }
 
  private:
   struct Watch;
@@ -79,8 +79,8 @@ class UVLET_API Descriptor {
 
   int fd_;
   bool stream_;
-  bool refused_ = false;                          // by the simulation, the last time
-  testing::SimulatedWorld* simulated_ = nullptr;  // where streams obey a fault plan
+  bool refused_ = false;    // by the simulation, the last time
+  bool simulated_ = false;  // made in a simulation, whose fault plan streams obey
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
 };

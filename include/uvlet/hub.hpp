@@ -134,7 +134,7 @@ class UVLET_API Hub {
 
   TimerHeap timers;
   std::size_t external = 0;   // waits that something outside this thread will end
-  std::size_t offloaded = 0;  // of them, those that end without anything from outside the process
+  std::size_t offloaded = 0;  // of them, those that libuv's thread pool works on
   List<Waiter> idle_waiters;  // woken when nothing is ready and nothing is due
   std::uint64_t awaitlets = 0;
   std::vector<Root*> deliveries;  // being interrupted: see Root::deliver
@@ -235,7 +235,7 @@ class UVLET_API Hub {
   void drive(StacklessRoot& root) noexcept;
   [[noreturn]] void turn() noexcept;
   Time poll(Time until) noexcept;
-  void set_budget(Time now) noexcept;
+  void set_budget(Time elapsed) noexcept;
   void drain_inbox() noexcept;
   bool deadlocked() const noexcept;
   bool others_may_post() const noexcept;

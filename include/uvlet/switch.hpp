@@ -118,6 +118,7 @@ UVLET_INLINE void enter_context(Transfer transfer, Context& self,
   static_cast<Context*>(transfer.data)->sp = transfer.context;
   after_jump(self);
   *thread.exceptions = ExceptionState{};
+  *thread.error = 0;
 }
 
 // The last act on a stack: `self` never runs again.

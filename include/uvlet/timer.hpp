@@ -50,6 +50,7 @@ class UVLET_API TimerHeap {
   // A deadline of `never` starts nothing. O(log n); allocates when the heap grows.
   void start(Timer& timer, Time deadline);
   void cancel(Timer& timer) noexcept;
+  void clear() noexcept;
   // Moves those that `moves` says to another heap.
   template <class Predicate>
   void move_to(TimerHeap& other, Predicate moves) {

@@ -54,6 +54,8 @@ class UVLET_API Waiter : public Listener {
 
   // Cuts the wait short, if it can.
   virtual Cancel cancel() noexcept = 0;
+  // After it answered `later`: another interrupt has come.
+  virtual void cancel_again() noexcept {}
   // Whether what is waited for is cancelled with the wait. Then an interrupt that is due already
   // does not keep the wait from beginning, but cuts it short: who awaits another leaves none
   // behind.

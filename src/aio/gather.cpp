@@ -43,6 +43,10 @@ void GatherWait::result() const {
   if (failed) std::rethrow_exception(const_cast<FutureBase*>(failed)->outcome().error());
 }
 
+void GatherWait::cancel_again() noexcept {
+  for (const auto& future : futures_) future->cancel();
+}
+
 uvlet::Cancel GatherWait::cancel() noexcept {
   if (left_ == 0 || root_->linked()) return uvlet::Cancel::done;
   cancelling_ = true;

@@ -71,7 +71,8 @@ struct Descriptor::Watch final : HubObserver {
 };
 
 Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream) {
-  if (Hub* hub = Hub::existing(); hub && stream) simulated_ = testing::simulated_world(*hub);
+  if (Hub* hub = Hub::existing(); hub && stream)
+    simulated_ = testing::simulated_world(*hub) != nullptr;
 }
 
 Descriptor::~Descriptor() { close(); }
@@ -83,7 +84,8 @@ IoRequest* Descriptor::take(Direction direction) noexcept {
 }
 
 std::size_t Descriptor::simulated_allowance(std::size_t bytes) noexcept {
-  return simulated_->allowance(bytes, refused_);
+  auto* world = testing::simulated_world(Hub::get());
+  return world ? world->allowance(bytes, refused_) : bytes;
 }
 
 void Descriptor::wait(IoRequest& request, Direction direction) {
@@ -169,6 +171,7 @@ bool IoWait::ready() noexcept {
     error_number = EBADF;
     return true;
   }
+  if (descriptor_->taken(direction_)) return false;  // suspend() refuses it
   const bool at_once = limit_ && limit_->seconds() == 0;
   if ((at_once || !nothing_there()) && attempt()) return true;
   if (at_once) error_number = EAGAIN;

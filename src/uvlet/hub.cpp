@@ -190,6 +190,7 @@ Hub::Hub(const HubOptions& options, Root* survivor)
 
 Hub::~Hub() {
   --hub_count;
+  timers.clear();  // of what would not end: they stand on the stacks
   while (senders_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   while (!idle_dispatchers_.empty()) stacks_.release(idle_dispatchers_.pop_front()->stack);
 #if defined(UVLET_TSAN)
@@ -330,8 +331,14 @@ UVLET_UNTRACED void Hub::end_green(GreenRoot& self) noexcept {
 
 Context* Hub::dispatcher() {
   if (!idle_dispatchers_.empty()) return idle_dispatchers_.pop_front();
-  entering_ = place_green(stacks_.allocate(), 0, nullptr, Root::Kind::dispatcher);
-  return entering_;
+  try {
+    entering_ = place_green(stacks_.allocate(), 0, nullptr, Root::Kind::dispatcher);
+    return entering_;
+  } catch (...) {  // no stack for it now: it goes to the back of the line, and the loop runs
+    ready_.push_back(current_);
+    current_ = loop_root_;
+    return loop_root_;
+  }
 }
 
 void Hub::entry_dispatcher(Transfer transfer) noexcept {
@@ -457,39 +464,42 @@ void Hub::turn() noexcept {
     const bool idle = ready_.empty();
     const Time until = idle && idle_waiters.empty() ? timers.next_deadline() : 0;
     Time time = now();
+    set_budget(time - last_turn_);
     if (until == never && deadlocked())
       report_deadlock();
     else if (idle || time - last_poll_ >= world_->poll_interval())
       time = poll(until);
     drain_inbox();
     timers.fire(time);
-    set_budget(time);
+    last_turn_ = time;
     if (idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
-    if (Root* next = world_->next(ready_)) switch_to(*loop_root_, *next);
+    Root* next = world_->next(ready_);
+    if (!next) continue;
+    current_ = next;
+    Context* target = next->sp ? next : dispatcher();
+    if (target != loop_root_) switch_context(*loop_root_, *target, thread_);
   }
 }
 
 Time Hub::poll(Time until) noexcept {
+  if (last_poll_ - last_trim_ > trim_interval) {
+    last_trim_ = last_poll_;
+    stacks_.trim();
+  }
   world_->poll(until);
   ++polls_;
-  return last_poll_ = last_turn_ = now();
+  return last_poll_ = now();
 }
 
 // As many switches until the next turn as took about turn_interval: few where each runs for long.
-void Hub::set_budget(Time time) noexcept {
+void Hub::set_budget(Time elapsed) noexcept {
   const bool used_up = budget_ <= 0;
-  const Time elapsed = time - last_turn_;
   if (elapsed > turn_interval_max)
     budget_full_ = std::max(budget_full_ / 4, 1);
   else if (used_up && elapsed < turn_interval_min)
     budget_full_ = std::min(budget_full_ * 2, budget_max);
   budget_ = world_->stepwise() ? 1 : budget_full_;
-  last_turn_ = time;
-  if (time - last_trim_ > trim_interval) {
-    last_trim_ = time;
-    stacks_.trim();
-  }
 }
 
 void Hub::send(Post& post) noexcept {
@@ -522,8 +532,8 @@ void Hub::drain_inbox() noexcept {
 // --- deadlock ----------------------------------------------------------------------------------
 
 bool Hub::deadlocked() const noexcept {
-  return external == 0 && timers.empty() && !inbox_.load(std::memory_order_relaxed) &&
-         !world_->alive() && !others_may_post();
+  return (external == 0 || world_->silent()) && timers.empty() &&
+         !inbox_.load(std::memory_order_relaxed) && !world_->alive() && !others_may_post();
 }
 
 // Another thread needs a reference to this hub to post to it: it has one only if a hub was ever

@@ -68,7 +68,8 @@ unsigned int Root::uncaught_now() const noexcept {
 }
 
 void Root::refresh_attention() noexcept {
-  attention = kind == Kind::loop || killed || thrown || watched || !pending.empty();
+  attention =
+      kind == Kind::loop || killed || thrown || watched || cancel_requested || !pending.empty();
 }
 
 Interrupt* Root::first_deliverable() noexcept {
@@ -123,15 +124,20 @@ void Root::deliver_one() noexcept {
 }
 
 void Root::deliver_now() noexcept {
-  if (shields > 0 || thrown || cancel_requested) return;
+  if (shields > 0 || thrown) return;
   if (!(killed && uncaught_now() == 0) && !first_deliverable()) return;
+  if (cancel_requested) {  // it ends anyway; what it waits for hears of this one as well
+    waiting->cancel_again();
+    return;
+  }
   if (waiting) {
     const Cancel answer = waiting->cancel();
     cancel_requested = answer == Cancel::later;
+    refresh_attention();
     if (answer != Cancel::done) return;
   }
   take_interrupt();
-  if (!linked()) waiting->make_ready();  // it is linked if it yielded, or has been woken
+  if (!linked() && waiting) waiting->make_ready();  // it is linked if it yielded, or has been woken
 }
 
 void Root::raise(bool in_coroutine) {
@@ -152,6 +158,7 @@ void Root::resume_interrupted(bool in_coroutine) {
 void Root::operation_interrupted(bool in_coroutine) {
   const bool requested = std::exchange(cancel_requested, false);
   if (thrown || (requested && take_interrupt())) raise(in_coroutine);
+  refresh_attention();
 }
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -9,6 +9,8 @@
 namespace uvlet::inline UVLET_ABI::testing {
 namespace {
 
+constexpr Time pool_patience = 50'000'000;   // ns of real time, before the clock jumps
+constexpr Time silence_max = 1'000'000'000;  // then a sealed world hears nothing from outside
 // A green thread that only yields would stop a virtual clock: after so many polls with somebody
 // ready it goes on to the next deadline.
 constexpr unsigned busy_polls_max = 10'000;
@@ -48,11 +50,18 @@ void SimulatedWorld::poll(Time until) noexcept {
     return;
   }
   busy_polls_ = 0;
+  silent_ = false;
   if (too_long(until)) return;
-  if (!setup_.virtual_clock || until == never || hub_.offloaded > 0)
-    LibuvWorld::poll(setup_.virtual_clock ? never : until);
-  else
-    jump(until);
+  if (!setup_.virtual_clock) return LibuvWorld::poll(until);
+  // What the pool, or somebody outside, may do yet has a moment of real time.
+  if (until == never || hub_.offloaded > 0) {
+    const Time patience = until != never ? pool_patience : setup_.sealed ? silence_max : never;
+    const Time start_of_wait = LibuvWorld::now();
+    LibuvWorld::poll(patience == never ? never : start_of_wait + patience);
+    if (too_long(until) || LibuvWorld::now() - start_of_wait < patience) return;
+    silent_ = until == never && hub_.offloaded == 0;
+  }
+  if (until != never) jump(until);
 }
 
 Root* SimulatedWorld::next(List<Root>& ready) noexcept {

@@ -35,6 +35,7 @@ class SimulatedWorld final : public LibuvWorld {
   Time poll_interval() const noexcept override { return 0; }
   bool stepwise() const noexcept override { return setup_.decisions != nullptr; }
   bool sealed() const noexcept override { return setup_.sealed; }
+  bool silent() const noexcept override { return silent_; }
 
   Decisions& decisions();
   void note(const char* what, std::uint64_t who, const char* detail) noexcept;
@@ -62,6 +63,7 @@ class SimulatedWorld final : public LibuvWorld {
   unsigned busy_polls_ = 0;             // since the last one with nobody ready
   std::vector<Handle<Identity>> held_;  // ready, but not to run before then
   Time held_until_ = 0;
+  bool silent_ = false;
   bool all_held_ = false;  // nobody could run the last time
   std::vector<Handle<Identity>> victims_;
   Report report_;

@@ -131,11 +131,14 @@ std::uint64_t kill_at_each_switch(const SimulationOptions& options,
 
 std::size_t choose(std::size_t count) {
   if (count == 0) throw std::invalid_argument("choose: among 0");
+  const Unlimited unlimited;
   return simulation().decisions().choose(count);
 }
 
 bool maybe(double probability) {
-  return probability > 0 && simulation().decisions().maybe(probability);
+  Decisions& decisions = simulation().decisions();
+  const Unlimited unlimited;
+  return probability > 0 && decisions.maybe(probability);
 }
 
 void note(const std::string& line) {

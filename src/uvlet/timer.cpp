@@ -9,8 +9,11 @@ void Timer::cancel_timer() noexcept {
   if (heap_) heap_->cancel(*this);
 }
 
-TimerHeap::~TimerHeap() {
+TimerHeap::~TimerHeap() { clear(); }
+
+void TimerHeap::clear() noexcept {
   for (Entry& entry : entries_) entry.timer->heap_ = nullptr;
+  entries_.clear();
 }
 
 void TimerHeap::start(Timer& timer, Time deadline) {

@@ -45,6 +45,8 @@ class World {
   virtual bool stepwise() const noexcept { return false; }
   // No other thread posts here but for work that was sent out from here.
   virtual bool sealed() const noexcept { return false; }
+  // Descriptors are waited for, but nothing will come: both ends are here.
+  virtual bool silent() const noexcept { return false; }
 };
 
 // libuv and CLOCK_MONOTONIC; throws system_error when no loop can be made.

@@ -732,3 +732,61 @@ TEST_CASE("who was killed before it awaits leaves nobody behind that it awaits")
   CHECK_THROWS_AS(by_task.wait(), green::GreenletExit);
   CHECK(task_ended);
 }
+
+TEST_CASE("a Timeout that is withdrawn while a wait ends later leaves its victim killable") {
+  auto slow_to_end = [](green::Event<>& ended) {
+    return green::spawn([&ended] {
+      try {
+        green::sleep(test::watchdog);
+      } catch (const green::GreenletExit&) {
+        green::sleep(0.002);  // takes its time
+      }
+      ended.send();
+    });
+  };
+  green::Event<> ended;
+  std::optional<green::Timeout> limit;
+  auto victim = green::spawn([&] {
+    auto awaits = [&](green::GreenThread<void> child) -> aio::task<void> {
+      co_await std::move(child);
+    };
+    limit.emplace(0.001);
+    try {
+      green::awaitlet(awaits(slow_to_end(ended)));
+    } catch (const uvlet::BaseException&) {
+    }
+    green::sleep(test::watchdog);
+  });
+  green::sleep(0.002);  // it has expired, and the child is ending
+  limit.reset();
+  ended.wait();
+  green::sleep(0);
+  victim.kill();
+  CHECK(green::move_on_after(1, [&] { CHECK_THROWS_AS(victim.wait(), green::GreenletExit); }));
+}
+
+TEST_CASE("a second kill reaches what caught the first one") {
+  int kills = 0;
+  auto child = [&] {
+    for (;;) {
+      try {
+        green::sleep(test::watchdog);
+      } catch (const green::GreenletExit&) {
+        if (++kills == 2) throw;
+      }
+    }
+  };
+  auto awaits = [&]() -> aio::task<void> {
+    auto thread = green::spawn(child);
+    co_await std::move(thread);
+  };
+  auto victim = green::spawn([&] { green::awaitlet(awaits()); });
+  green::sleep(0);
+  green::sleep(0);
+  victim.kill();
+  green::sleep(0);
+  CHECK_FALSE(victim.dead());
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(kills == 2);
+}

@@ -512,3 +512,22 @@ TEST_CASE("a thousand connections leave no descriptor behind") {
   green::sleep(0.001);
   CHECK(lowest_free_fd() == before);
 }
+
+TEST_CASE("a second reader or writer is refused even when the socket is ready") {
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  green::Socket ours = green::Socket::from_fd(ends[0]);
+  green::Socket theirs = green::Socket::from_fd(ends[1]);
+  auto reader = green::spawn([&] { return ours.recv(10); });
+  auto writer = green::spawn([&] { ours.sendall(std::string(4 << 20, 'x')); });
+  green::sleep(0);
+  green::sleep(0);
+  theirs.send("y");
+  CHECK_THROWS_AS(ours.recv(10), std::logic_error);  // the reader has not run yet
+  CHECK(reader.wait() == "y");
+  std::size_t got = theirs.recv(1000).size();  // room again
+  CHECK_THROWS_AS(ours.send("z"), std::logic_error);
+  while (got < (4U << 20)) got += theirs.recv(1 << 20).size();
+  writer.wait();
+  CHECK(got == 4U << 20);
+}

@@ -443,3 +443,23 @@ TEST_CASE("what a libuv timer of the user's makes ready runs at once") {
   uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
   green::sleep(0.001);
 }
+
+TEST_CASE("green threads that compute for long between their yields do not keep timers waiting") {
+  bool done = false;
+  std::vector<green::GreenThread<void>> busy;
+  for (int i = 0; i < 4; ++i)
+    busy.push_back(green::spawn([&] {
+      while (!done) {
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+        while (std::chrono::steady_clock::now() < until) {
+        }
+        green::sleep(0);
+      }
+    }));
+  green::sleep(0.1);  // the budget of switches has adapted
+  const std::uint64_t before = Hub::current().stats().polls;
+  for (int i = 0; i < 10; ++i) green::sleep(0.001);
+  CHECK(Hub::current().stats().polls - before >= 10);  // else a thousand switches lie between two
+  done = true;
+  for (auto& thread : busy) thread.wait();
+}
