@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace uvlet::inline UVLET_ABI {
 
+class Root;
 class TimerHeap;
 
 // Something due at a point in time. expire() runs on the loop's own stack: it completes an
@@ -22,6 +24,13 @@ class UVLET_API Timer {
   bool pending() const noexcept { return heap_ != nullptr; }
   void cancel_timer() noexcept;
   virtual void expire() noexcept = 0;
+
+  // What it ends and for whom, for reports: "sleep", a green thread.
+  struct Purpose {
+    const char* what;
+    Root* root;  // may be null
+  };
+  virtual Purpose purpose() const noexcept { return {"a timer", nullptr}; }
 
  protected:
   ~Timer() {
@@ -49,6 +58,8 @@ class UVLET_API TimerHeap {
   void cancel(Timer& timer) noexcept;
   // Expires what is due at `now`, in order; timers started meanwhile wait for the next call.
   void fire(Time now) noexcept;
+  // All that are pending, the next to expire first.
+  std::vector<std::pair<Time, const Timer*>> list() const;
 
  private:
   struct Entry {

@@ -1,6 +1,7 @@
 #include <uvlet/hub.hpp>
 #include <uvlet/waiter.hpp>
 
+#include "hold_watch.hpp"
 #include "overflow.hpp"
 #include "simulated_world.hpp"
 #include "threads.hpp"
@@ -178,10 +179,12 @@ Hub::Hub(const HubOptions& options)
   loop_root_->tsan_fiber = __tsan_create_fiber(0);
   main_->tsan_fiber = __tsan_get_current_fiber();
 #endif
+  watch_ = std::make_unique<HoldWatch>();
   ++hub_count;
 }
 
 Hub::~Hub() {
+  watch_.reset();
   --hub_count;
   while (!idle_dispatchers_.empty()) stacks_.release(idle_dispatchers_.pop_front()->stack);
 #if defined(UVLET_TSAN)
@@ -325,6 +328,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   *thread_.error = root.saved_errno;
   std::exchange(root.wake, nullptr).resume();
   while (root.step) std::exchange(root.step, nullptr).resume();
+  root.parked_at = last_turn_;
   // What it saved when it last parked was its stack's; now it has none.
   root.sp = nullptr;
   root.exceptions.uncaught = 0;
@@ -420,7 +424,11 @@ void Hub::turn() noexcept {
     set_budget(time);
     if (idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
-    if (Root* next = world_->next(ready_)) switch_to(*loop_root_, *next);
+    if (Root* next = world_->next(ready_)) {
+      watch_->resume(*next);
+      switch_to(*loop_root_, *next);
+      watch_->pause();
+    }
   }
 }
 
@@ -438,7 +446,7 @@ void Hub::set_budget(Time time) noexcept {
     budget_full_ = std::max(budget_full_ / 4, 1);
   else if (used_up && elapsed < turn_interval_min)
     budget_full_ = std::min(budget_full_ * 2, budget_max);
-  budget_ = world_->stepwise() ? 1 : budget_full_;
+  budget_ = world_->stepwise() || HoldWatch::on() ? 1 : budget_full_;
   last_turn_ = time;
   if (time - last_trim_ > trim_interval) {
     last_trim_ = time;

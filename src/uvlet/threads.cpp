@@ -9,6 +9,7 @@ namespace uvlet::inline UVLET_ABI {
 namespace {
 
 std::atomic<bool> pool_used{false};
+std::atomic<int> own_threads{0};
 
 // libuv's own rule: UV_THREADPOOL_SIZE, 1 to 1024, else 4.
 int pool_size() noexcept {
@@ -19,6 +20,7 @@ int pool_size() noexcept {
 }  // namespace
 
 void thread_pool_used() noexcept { pool_used = true; }
+void own_threads_changed(int by) noexcept { own_threads += by; }
 
 int other_threads() noexcept {
   DIR* folder = opendir("/proc/self/task");
@@ -27,7 +29,7 @@ int other_threads() noexcept {
   while (dirent* entry = readdir(folder))
     if (entry->d_name[0] != '.') ++threads;
   closedir(folder);
-  return threads - 1 - (pool_used.load() ? pool_size() : 0);
+  return threads - 1 - own_threads.load() - (pool_used.load() ? pool_size() : 0);
 }
 
 }  // namespace uvlet::inline UVLET_ABI
