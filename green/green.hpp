@@ -3,6 +3,7 @@
 // Green threads, with eventlet's names, and the bridge to coroutines.
 
 #include <green/awaitlet.hpp>
+#include <green/backdoor.hpp>
 #include <green/convenience.hpp>
 #include <green/debug.hpp>
 #include <green/event.hpp>
