@@ -4,12 +4,18 @@
 
 #include <green/awaitlet.hpp>
 #include <green/backdoor.hpp>
+#include <green/barrier.hpp>
+#include <green/condition_variable.hpp>
 #include <green/convenience.hpp>
 #include <green/debug.hpp>
 #include <green/event.hpp>
+#include <green/future.hpp>
 #include <green/greenpool.hpp>
 #include <green/greenthread.hpp>
+#include <green/latch.hpp>
+#include <green/mutex.hpp>
 #include <green/queue.hpp>
 #include <green/semaphore.hpp>
 #include <green/socket.hpp>
+#include <green/thread.hpp>
 #include <green/timeout.hpp>

@@ -26,14 +26,17 @@ struct FrameList {
  private:
   struct Walk {
     FrameList& list;
-    const void* first;
+    const void* first;  // null: it was found
   };
   static _Unwind_Reason_Code step(_Unwind_Context* context, void* argument) noexcept {
     auto& walk = *static_cast<Walk*>(argument);
     FrameList& list = walk.list;
     auto* address = reinterpret_cast<void*>(_Unwind_GetIP(context));
     if (!address) return _URC_END_OF_STACK;
-    if (address == walk.first) list.count = 0;
+    if (address == walk.first) {
+      list.count = 0;
+      walk.first = nullptr;
+    }
     if (list.count == count_max) return _URC_END_OF_STACK;
     list.frames[list.count++] = address;
     return _URC_NO_REASON;

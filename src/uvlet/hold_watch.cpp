@@ -118,9 +118,16 @@ class Watcher {
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // signals of the process are not for it
-    own_threads_changed(1);
-    thread_ = new std::thread([this] { look(); });
+    try {
+      thread_ = new std::thread([this] { look(); });
+    } catch (...) {
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      const std::lock_guard lock(mutex_);
+      process_ = 0;
+      throw;
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    own_threads_changed(1);
   }
 
   void stop() {

@@ -40,6 +40,10 @@ CASES = [
     ("thread_end_unwinds", 0, [r"alive: 1001", r"left: 0"], True),
     ("exit_in_a_green_thread", 3, [], True),
     ("exception_out_of_noexcept", ABORT, [r"terminate called"], True),
+    ("thread_not_joined", ABORT, [r"without join\(\) or detach\(\)"], True),
+    ("exception_out_of_a_thread", ABORT, [r"terminate called.*std::runtime_error", r"left a thread"],
+     True),
+    ("overflow_with_detection", SEGV, [r"stack overflow in green thread \d+ 'deep'"], False),
     ("uncaught_is_reported", 0,
      [r"green thread \d+ 'thrower'.*ended with std::runtime_error: seen on stderr"], True),
 ]

@@ -257,6 +257,21 @@ void uncaught_is_reported() {
   green::sleep(0);
 }
 
+void thread_not_joined() {
+  const green::thread thread([] { green::sleep(1000); });
+  green::sleep(0);
+}
+
+void exception_out_of_a_thread() {
+  green::thread thread([] { throw std::runtime_error("left a thread"); });
+  thread.join();
+}
+
+void overflow_with_detection() {
+  green::debug::hub_blocking_detection(true, 100);
+  overflow_by_recursion();
+}
+
 const std::map<std::string, void (*)()> programs = {
     {"overflow_by_recursion", overflow_by_recursion},
     {"overflow_by_one_big_frame", overflow_by_one_big_frame},
@@ -276,6 +291,9 @@ const std::map<std::string, void (*)()> programs = {
     {"exit_in_a_green_thread", exit_in_a_green_thread},
     {"exception_out_of_noexcept", exception_out_of_noexcept},
     {"uncaught_is_reported", uncaught_is_reported},
+    {"thread_not_joined", thread_not_joined},
+    {"exception_out_of_a_thread", exception_out_of_a_thread},
+    {"overflow_with_detection", overflow_with_detection},
 };
 
 }  // namespace
