@@ -131,7 +131,8 @@ class packaged_task<R(A...)> {
   // Throws future_error: promise_already_satisfied the second time, no_state.
   // Blocks the green thread. Cancel point.
   void operator()(A... arguments) {
-    function_->run(require().state(), std::forward<A>(arguments)...);
+    detail::FutureState<R>& state = require().state();
+    function_->run(state, std::forward<A>(arguments)...);
   }
   // Ready to be called again, with a future of its own.
   void reset() {
