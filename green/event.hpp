@@ -58,6 +58,7 @@ class EventWait final : public uvlet::Operation<EventWait<T, limited>>, private 
     expired_ = true;
     this->wake();
   }
+  Purpose purpose() const noexcept override { return {describe(), this->root()}; }
 
   std::shared_ptr<uvlet::Outcome<T>> outcome_;
   Duration limit_;

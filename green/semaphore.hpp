@@ -146,7 +146,7 @@ class UVLET_API CappedSemaphore {
     return detail::SemaphoreAcquireWithin<detail::SwapWait>(timeout, lower_, upper_, false);
   }
 
-  // Waits at the limit. Blocks the green thread. Cancel point.
+  // At the limit it waits for room. Blocks the green thread. Cancel point.
   void release() { uvlet::block(release_async()); }
   detail::CappedRelease release_async() noexcept { return {upper_, lower_, true}; }
   bool try_release() noexcept;
@@ -160,7 +160,7 @@ class UVLET_API CappedSemaphore {
 
   void lock() { acquire(); }  // Blocks the green thread. Cancel point.
   bool try_lock() noexcept { return try_acquire(); }
-  void unlock() { release(); }  // Waits at the limit. Blocks the green thread. Cancel point.
+  void unlock() { release(); }  // As release(). Blocks the green thread. Cancel point.
 
  private:
   uvlet::Permits lower_;  // to acquire

@@ -111,12 +111,12 @@ class PromiseBase : public uvlet::NativePromise {
     else
       return ForeignAwait<A>(std::forward<A>(awaited));
   }
-
-  std::coroutine_handle<> continuation{};
 };
 
 template <class T>
 class Promise final : public PromiseBase {
+  static_assert(alignof(T) <= alignment_max, "over-aligned results must be passed by pointer");
+
  public:
   task<T> get_return_object() noexcept;
   template <class V = T>

@@ -25,6 +25,8 @@ class UVLET_API IoRequest {
   virtual bool attempt() noexcept = 0;
   // It is settled, or given up with `error_number`; nothing refers to it any more. On the loop.
   virtual void complete() noexcept = 0;
+  // Who waits for it, for reports; null: not known.
+  virtual Root* who() const noexcept { return nullptr; }
 
   int error_number = 0;  // the errno it failed with
 
@@ -127,6 +129,8 @@ class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
   [[noreturn]] void fail(const char* call) const;
   void complete() noexcept final;
   void expire() noexcept final;
+  Purpose purpose() const noexcept final { return {describe(), root()}; }
+  Root* who() const noexcept final { return root(); }
 
   Direction direction_;
   bool waiting_ = false;

@@ -20,6 +20,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -29,6 +30,7 @@ typedef struct uv_loop_s uv_loop_t;
 
 namespace uvlet::inline UVLET_ABI {
 
+class HoldWatch;
 class Hub;
 class Waiter;
 class World;
@@ -93,6 +95,8 @@ struct Post {
 // What must know when its hub's loop has been closed.
 struct HubObserver : Link {
   virtual void hub_ended() noexcept = 0;
+  // What it waits for on the loop, in one line for reports; "": nothing.
+  virtual std::string waits_for() const { return {}; }
 
  protected:
   ~HubObserver() = default;
@@ -128,7 +132,8 @@ class UVLET_API Hub {
   Root* running() const noexcept { return current_; }
   Root& main() noexcept { return *main_; }
   const ThreadState& thread() const noexcept { return thread_; }
-  Time now() const noexcept;  // a fresh clock
+  Time now() const noexcept;                              // a fresh clock
+  Time last_turn() const noexcept { return last_turn_; }  // of the loop: a clock that costs nothing
   std::uint64_t next_id() noexcept { return ++last_id_; }
   std::uint64_t next_serial() noexcept { return ++last_serial_; }
 
@@ -187,12 +192,16 @@ class UVLET_API Hub {
 
   void send(Post& post) noexcept;  // thread-safe
   void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }
+  const List<HubObserver>& observers() const noexcept { return observers_; }
   // "green thread 7 'name', waiting on sleep, spawned at f+0x12", a line for each one parked.
   std::string list_parked();
   std::string describe(Root& root);
   StackArena& stacks() noexcept { return stacks_; }
   World& world() noexcept { return *world_; }
   std::vector<Root*> alive();  // all but main, the loop and dispatchers
+  HoldWatch& watch() noexcept { return *watch_; }
+  // Every switch goes by way of the loop from now on, as long as that is asked for.
+  void step_by_turns() noexcept { budget_ = 1; }
   // Registers what is parked with LeakSanitizer.
   void register_leak_roots() noexcept;
 
@@ -216,6 +225,7 @@ class UVLET_API Hub {
     return ready_.pop_front();
   }
   UVLET_INLINE void switch_to(Root& self, Root& next) noexcept {
+    self.parked_at = last_turn_;
     current_ = &next;
     Context* target = &next;
     if (!next.sp) [[unlikely]]
@@ -245,12 +255,14 @@ class UVLET_API Hub {
   Root* current_;
   int budget_ = 1;  // switches until the loop's turn
   List<Root> ready_;
+  Time last_turn_ = 0;
   ThreadState thread_;
   Root* loop_root_;
   StackArena stacks_;
   uv_loop_t* loop_ = nullptr;
 
   std::unique_ptr<World> world_;
+  std::unique_ptr<HoldWatch> watch_;  // of who holds the hub for too long
   Root* main_;
   List<StacklessRoot::Registration> tasks_;
   std::size_t task_count_ = 0;
@@ -261,7 +273,6 @@ class UVLET_API Hub {
   std::uint64_t last_serial_ = 0;
   std::uint64_t polls_ = 0;
   Time last_poll_ = 0;
-  Time last_turn_ = 0;
   Time last_trim_ = 0;
   int budget_full_ = 64;
   char* loop_stack_ = nullptr;
@@ -275,6 +286,7 @@ inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
     : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
   attention = kind == Kind::loop;
   if (kind == Kind::task) depth = 1;
+  parked_at = owner.last_turn();
 }
 
 inline Scope::Scope(Root& root) noexcept

@@ -4,6 +4,7 @@
 // chain of frames, on at most one stack, waiting for at most one thing.
 
 #include <uvlet/config.hpp>
+#include <uvlet/duration.hpp>
 #include <uvlet/exceptions.hpp>
 #include <uvlet/frame.hpp>
 #include <uvlet/list.hpp>
@@ -33,6 +34,8 @@ class UVLET_API Identity : public FrameAllocated {
 
   bool dead() const noexcept { return finished; }
   const std::string& name();
+  static std::string default_name(bool main, std::uint64_t id);
+  const std::string* name_given() const noexcept { return name_.get(); }  // null: none yet
   void set_name(std::string name);
 
   void retain() noexcept { ++references; }
@@ -201,11 +204,12 @@ class UVLET_API Root : public Context, public Link {
   Hub* hub;
   std::coroutine_handle<> step{};  // set by co_await of a task and by final_suspend; the driver's
   std::coroutine_handle<> wake{};  // set by a completed operation; taken by the driver when parked
-  Waiter* waiting = nullptr;       // what it waits for, from its start until its result is taken
-  Scope* scope = nullptr;          // the innermost
-  bool attention = false;          // an interrupt is pending or taken, or it may not wait at all
-  bool killed = false;             // a default kill is pending
-  bool cancel_requested = false;   // `waiting` was asked to end and will do so later
+  Time parked_at;                 // when it last ran, or was made: the turn of the loop before that
+  Waiter* waiting = nullptr;      // what it waits for, from its start until its result is taken
+  Scope* scope = nullptr;         // the innermost
+  bool attention = false;         // an interrupt is pending or taken, or it may not wait at all
+  bool killed = false;            // a default kill is pending
+  bool cancel_requested = false;  // `waiting` was asked to end and will do so later
   bool started = false;
   bool awaited = false;  // it called awaitlet, or, if watched, waited
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set

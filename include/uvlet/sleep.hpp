@@ -29,6 +29,7 @@ class Sleep : public Operation<Sleep>, private Timer {
 
  private:
   void expire() noexcept override { wake(); }
+  Purpose purpose() const noexcept override { return {describe(), root()}; }
 
   Duration length_;
 };

@@ -26,6 +26,8 @@ struct Transfer {
 };
 Transfer jump_context(void* to, void* data) __asm__("jump_fcontext");
 void* make_context(void* top, std::size_t size, void (*entry)(Transfer)) __asm__("make_fcontext");
+Transfer jump_on_top(void* to, void* data,
+                     Transfer (*function)(Transfer)) __asm__("ontop_fcontext");
 
 // The two words behind __cxa_get_globals(), fixed by the Itanium C++ ABI.
 struct ExceptionState {
@@ -126,5 +128,12 @@ UVLET_INLINE void leave_context(Context& self, Context& to) noexcept {
   before_jump(self, to, true);
   jump_context(to.sp, &self);
 }
+
+// Calls function(where it is parked) on the stack of a suspended Context, as if its wait had called
+// it, and comes back; what was parked there is as it was. `self` runs. The function may not switch,
+// throw, or return anything.
+UVLET_API void call_on_top(Context& self, Context& parked,
+                           void (*function)(const void* return_address, void* argument) noexcept,
+                           void* argument) noexcept;
 
 }  // namespace uvlet::inline UVLET_ABI

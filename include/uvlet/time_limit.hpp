@@ -40,6 +40,7 @@ class LimitedOperation : public Operation<Derived, Base>, private Timer {
   void expire() noexcept override {
     if (Base::give_up()) this->make_ready();
   }
+  Purpose purpose() const noexcept override { return {this->describe(), this->root()}; }
 
   Duration limit_;
 };

@@ -38,9 +38,7 @@ class UVLET_API Timeout final : Timer {
  private:
   Timeout(std::optional<Duration> after, std::exception_ptr error, int);
   void expire() noexcept override;
-  bool interrupts(const Root& root) const noexcept override {
-    return owner_ && owner_->root == &root;
-  }
+  Purpose purpose() const noexcept override { return {"a Timeout", owner_->root}; }
 
   std::optional<Duration> after_;
   std::exception_ptr error_;  // null: TimeoutExpired

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace uvlet::inline UVLET_ABI {
@@ -23,8 +24,13 @@ class UVLET_API Timer {
   bool pending() const noexcept { return heap_ != nullptr; }
   void cancel_timer() noexcept;
   virtual void expire() noexcept = 0;
-  // Whether it is a Timeout of this Root's.
-  virtual bool interrupts(const Root&) const noexcept { return false; }
+
+  // What it ends and for whom, for reports: "sleep", a green thread.
+  struct Purpose {
+    const char* what;
+    Root* root;  // may be null
+  };
+  virtual Purpose purpose() const noexcept { return {"a timer", nullptr}; }
 
  protected:
   ~Timer() {
@@ -62,6 +68,8 @@ class UVLET_API TimerHeap {
   }
   // Expires what is due at `now`, in order; timers started meanwhile wait for the next call.
   void fire(Time now) noexcept;
+  // All that are pending, the next to expire first.
+  std::vector<std::pair<Time, const Timer*>> list() const;
 
  private:
   struct Entry {

@@ -11,13 +11,23 @@
 
 #include <cassert>
 #include <coroutine>
+#include <cstddef>
 #include <type_traits>
 
 namespace uvlet::inline UVLET_ABI {
 
 // A promise whose coroutine is part of the Root that awaits it: its handle is resumed by the
 // driver. Coroutines of other libraries are not.
-struct NativePromise {};
+struct NativePromise {
+  // The promise of a coroutine that has one of these, as its first base. (A promise of no more than
+  // the alignment of a frame stands at one place in it.)
+  static NativePromise& of(std::coroutine_handle<> coroutine) noexcept {
+    return std::coroutine_handle<NativePromise>::from_address(coroutine.address()).promise();
+  }
+  static constexpr std::size_t alignment_max = 2 * sizeof(void*);
+
+  std::coroutine_handle<> continuation{};  // the coroutine that awaits this one; null: the driver
+};
 template <class P>
 concept native_promise = std::is_base_of_v<NativePromise, P>;
 
@@ -64,6 +74,7 @@ class UVLET_API Waiter : public Listener {
   virtual const char* describe() const noexcept = 0;
 
   Root* root() const noexcept { return root_; }
+  std::coroutine_handle<> coroutine() const noexcept { return handle_; }
 
  protected:
   ~Waiter() {

@@ -68,6 +68,17 @@ struct Descriptor::Watch final : HubObserver {
   int armed = 0;
 
   void hub_ended() noexcept override { hub = nullptr; }
+  std::string waits_for() const override {
+    std::string text;
+    for (const Direction direction : {Direction::read, Direction::write}) {
+      const IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
+      if (!request) continue;
+      text += text.empty() ? "descriptor " + std::to_string(descriptor->fd_) + ": " : "; ";
+      text += direction == Direction::read ? "reader " : "writer ";
+      text += request->who() ? hub->describe(*request->who()) : "in the background";
+    }
+    return text;
+  }
 };
 
 Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream) {

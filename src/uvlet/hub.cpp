@@ -1,6 +1,7 @@
 #include <uvlet/hub.hpp>
 #include <uvlet/waiter.hpp>
 
+#include "hold_watch.hpp"
 #include "overflow.hpp"
 #include "simulated_world.hpp"
 #include "threads.hpp"
@@ -185,10 +186,12 @@ Hub::Hub(const HubOptions& options, Root* survivor)
   loop_root_->tsan_fiber = __tsan_create_fiber(0);
   if (!survivor) main_->tsan_fiber = __tsan_get_current_fiber();
 #endif
+  watch_ = std::make_unique<HoldWatch>();
   ++hub_count;
 }
 
 Hub::~Hub() {
+  watch_.reset();
   --hub_count;
   timers.clear();  // of what would not end: they stand on the stacks
   while (senders_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
@@ -222,7 +225,9 @@ void Hub::forked() {
   hub->last_id_ = old->last_id_ + 1;
   hub->last_serial_ = old->last_serial_;
   survivor.hub = hub;
-  old->timers.move_to(hub->timers, [&](const Timer& timer) { return timer.interrupts(survivor); });
+  // It runs, so that its timers are Timeouts.
+  old->timers.move_to(hub->timers,
+                      [&](const Timer& timer) { return timer.purpose().root == &survivor; });
   this_hub = hub;
 #if defined(UVLET_ASAN)
   main_thread_hub = nullptr;  // what is parked in the child is nobody's
@@ -373,6 +378,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   *thread_.error = root.saved_errno;
   std::exchange(root.wake, nullptr).resume();
   while (root.step) std::exchange(root.step, nullptr).resume();
+  root.parked_at = last_turn_;
   // What it saved when it last parked was its stack's; now it has none.
   root.sp = nullptr;
   root.exceptions.uncaught = 0;
@@ -478,7 +484,10 @@ void Hub::turn() noexcept {
     if (!next) continue;
     current_ = next;
     Context* target = next->sp ? next : dispatcher();
-    if (target != loop_root_) switch_context(*loop_root_, *target, thread_);
+    if (target == loop_root_) continue;
+    watch_->resume(*next);
+    switch_context(*loop_root_, *target, thread_);
+    watch_->pause();
   }
 }
 
@@ -499,7 +508,7 @@ void Hub::set_budget(Time elapsed) noexcept {
     budget_full_ = std::max(budget_full_ / 4, 1);
   else if (used_up && elapsed < turn_interval_min)
     budget_full_ = std::min(budget_full_ * 2, budget_max);
-  budget_ = world_->stepwise() ? 1 : budget_full_;
+  budget_ = world_->stepwise() || HoldWatch::on() ? 1 : budget_full_;
 }
 
 void Hub::send(Post& post) noexcept {

@@ -1,37 +1,14 @@
 // How Roots are named in reports: deadlock, overflow, uncaught exceptions.
 
+#include <uvlet/backtrace.hpp>
 #include <uvlet/hub.hpp>
 #include <uvlet/waiter.hpp>
 
-#include <cstdio>
-#include <cstdlib>
+#include "names.hpp"
+
 #include <cxxabi.h>
-#include <dlfcn.h>
 
 namespace uvlet::inline UVLET_ABI {
-namespace {
-
-std::string demangled(const char* name) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
-  std::string result = status == 0 ? text : name;
-  std::free(text);
-  return result;
-}
-
-std::string symbol(void* address) {
-  char offset[32];
-  Dl_info info{};
-  if (dladdr(address, &info) == 0 || !info.dli_fname) {
-    std::snprintf(offset, sizeof offset, "%p", address);
-    return offset;
-  }
-  const void* base = info.dli_sname ? info.dli_saddr : info.dli_fbase;
-  std::snprintf(
-      offset, sizeof offset, "+0x%zx",
-      static_cast<std::size_t>(static_cast<char*>(address) - static_cast<const char*>(base)));
-  return (info.dli_sname ? demangled(info.dli_sname) : std::string(info.dli_fname)) + offset;
-}
 
 const char* kind_name(Root::Kind kind) noexcept {
   switch (kind) {
@@ -44,8 +21,6 @@ const char* kind_name(Root::Kind kind) noexcept {
   }
   return "green thread";
 }
-
-}  // namespace
 
 std::string describe(const std::exception_ptr& error) {
   std::string type = "an exception";

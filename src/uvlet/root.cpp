@@ -15,10 +15,14 @@ void Identity::destroy() noexcept {
 
 const std::string& Identity::name() {
   if (!name_) {
-    const char* kind = root && root->kind == Root::Kind::main ? "main-" : "green-thread-";
-    name_ = std::make_unique<std::string>(kind + std::to_string(id));
+    const bool main = root && root->kind == Root::Kind::main;
+    name_ = std::make_unique<std::string>(default_name(main, id));
   }
   return *name_;
+}
+
+std::string Identity::default_name(bool main, std::uint64_t id) {
+  return (main ? "main-" : "green-thread-") + std::to_string(id);
 }
 
 void Identity::set_name(std::string name) {

@@ -11,6 +11,7 @@ namespace uvlet::inline UVLET_ABI {
 namespace {
 
 std::atomic<bool> pool_used{false};
+std::atomic<int> own_threads{0};
 
 // libuv's own rule: UV_THREADPOOL_SIZE, 1 to 1024, else 4.
 int pool_size() noexcept {
@@ -32,6 +33,8 @@ void set_thread_pool_size(int threads) {
   setenv("UV_THREADPOOL_SIZE", std::to_string(threads).c_str(), 1);
 }
 
+void own_threads_changed(int by) noexcept { own_threads += by; }
+
 int other_threads() noexcept {
   DIR* folder = opendir("/proc/self/task");
   if (!folder) return 1;  // cannot tell: as if there were one
@@ -39,7 +42,7 @@ int other_threads() noexcept {
   while (dirent* entry = readdir(folder))
     if (entry->d_name[0] != '.') ++threads;
   closedir(folder);
-  return threads - 1 - (pool_used.load() ? pool_size() : 0);
+  return threads - 1 - own_threads.load() - (pool_used.load() ? pool_size() : 0);
 }
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -12,7 +12,10 @@ void thread_pool_gone() noexcept;  // in the child of a fork
 // logic_error once the pool was used.
 void set_thread_pool_size(int threads);
 
-// OS threads of this process beside the caller and those of libuv's pool.
+// To be called when OS threads of the library's own have come or gone: they post to no hub.
+void own_threads_changed(int by) noexcept;
+
+// OS threads of this process beside the caller, the library's own and those of libuv's pool.
 int other_threads() noexcept;
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -1,5 +1,7 @@
 #include <uvlet/timer.hpp>
 
+#include <algorithm>
+
 namespace uvlet::inline UVLET_ABI {
 namespace {
 constexpr std::size_t arity = 4;
@@ -33,6 +35,15 @@ void TimerHeap::fire(Time now) noexcept {
     remove(0);
     first.timer->expire();
   }
+}
+
+std::vector<std::pair<Time, const Timer*>> TimerHeap::list() const {
+  std::vector<Entry> sorted = entries_;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Entry& a, const Entry& b) { return a.before(b); });
+  std::vector<std::pair<Time, const Timer*>> timers;
+  for (const Entry& entry : sorted) timers.emplace_back(entry.deadline, entry.timer);
+  return timers;
 }
 
 void TimerHeap::place(std::size_t index, const Entry& entry) noexcept {

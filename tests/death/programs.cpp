@@ -289,6 +289,21 @@ void transitions_at_exit() {
   green::awaitlet([]() -> aio::task<void> { co_await aio::sleep(0); }());
 }
 
+void thread_not_joined() {
+  const green::thread thread([] { green::sleep(1000); });
+  green::sleep(0);
+}
+
+void exception_out_of_a_thread() {
+  green::thread thread([] { throw std::runtime_error("left a thread"); });
+  thread.join();
+}
+
+void overflow_with_detection() {
+  green::debug::hub_blocking_detection(true, 100);
+  overflow_by_recursion();
+}
+
 const std::map<std::string, void (*)()> programs = {
     {"overflow_by_recursion", overflow_by_recursion},
     {"overflow_by_one_big_frame", overflow_by_one_big_frame},
@@ -311,6 +326,9 @@ const std::map<std::string, void (*)()> programs = {
     {"exception_out_of_noexcept", exception_out_of_noexcept},
     {"uncaught_is_reported", uncaught_is_reported},
     {"transitions_at_exit", transitions_at_exit},
+    {"thread_not_joined", thread_not_joined},
+    {"exception_out_of_a_thread", exception_out_of_a_thread},
+    {"overflow_with_detection", overflow_with_detection},
 };
 
 }  // namespace

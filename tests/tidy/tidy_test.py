@@ -28,8 +28,9 @@ BLOCKING = "Blocks the green thread. Cancel point."
 
 # The operating system's headers, which any file may include.
 SYSTEM = ["arpa/*", "net/*", "netinet/*", "linux/*", "sys/*", "cxxabi.h", "dirent.h", "dlfcn.h",
-          "fcntl.h", "ifaddrs.h", "malloc.h", "netdb.h", "poll.h", "pthread.h", "sched.h",
-          "signal.h", "spawn.h", "syslog.h", "ucontext.h", "unistd.h", "valgrind/*"]
+          "elf.h", "fcntl.h", "ifaddrs.h", "link.h", "malloc.h", "netdb.h", "poll.h", "pthread.h",
+          "sched.h", "semaphore.h", "signal.h", "spawn.h", "syslog.h", "ucontext.h", "unistd.h",
+          "unwind.h", "valgrind/*"]
 # Where headers of third parties may be included, and why. Tests, examples and benchmarks are free.
 THIRD_PARTY = [
     ("include/uvlet/switch.hpp", "sanitizer/*", "the switch is inlined, and tells the sanitizers"),
