@@ -401,3 +401,5 @@ void kill(const Greenlet& target, E exception) {
 }
 
 }  // namespace green
+
+#include <green/spawn_on.hpp>

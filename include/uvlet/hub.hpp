@@ -185,7 +185,8 @@ class UVLET_API Hub {
   // A Root for a coroutine of another library that awaits an operation of ours.
   Root& adopt(std::coroutine_handle<> foreign);
 
-  void send(Post& post) noexcept;  // thread-safe
+  void send(Post& post) noexcept;                   // thread-safe
+  bool ending() const noexcept { return ending_; }  // its OS thread ends, and kills what is left
   void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }
   // "green thread 7 'name', waiting on sleep, spawned at f+0x12", a line for each one parked.
   std::string list_parked();
@@ -262,6 +263,7 @@ class UVLET_API Hub {
   Time last_turn_ = 0;
   Time last_trim_ = 0;
   int budget_full_ = 64;
+  bool ending_ = false;
   char* loop_stack_ = nullptr;
   unsigned loop_stack_number_ = 0;  // valgrind's
 

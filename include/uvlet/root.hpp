@@ -47,6 +47,8 @@ class UVLET_API Identity : public FrameAllocated {
 
  protected:
   virtual ~Identity();
+  // Of the name of what was given none: "green-thread-" and its number.
+  virtual const char* name_prefix() const noexcept;
 
  private:
   void destroy() noexcept;

@@ -220,6 +220,7 @@ HubStats Hub::stats() const noexcept {
 }
 
 void Hub::unwind() noexcept {
+  ending_ = true;
   for (int round = 0; round < unwind_rounds_max; ++round) {
     const std::vector<Root*> left = alive();
     if (left.empty() && !inbox_.load(std::memory_order_relaxed)) return;

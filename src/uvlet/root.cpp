@@ -13,11 +13,12 @@ void Identity::destroy() noexcept {
   delete this;
 }
 
+const char* Identity::name_prefix() const noexcept {
+  return root && root->kind == Root::Kind::main ? "main-" : "green-thread-";
+}
+
 const std::string& Identity::name() {
-  if (!name_) {
-    const char* kind = root && root->kind == Root::Kind::main ? "main-" : "green-thread-";
-    name_ = std::make_unique<std::string>(kind + std::to_string(id));
-  }
+  if (!name_) name_ = std::make_unique<std::string>(name_prefix() + std::to_string(id));
   return *name_;
 }
 
