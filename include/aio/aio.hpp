@@ -3,12 +3,17 @@
 // Tasks on libuv, with asyncio's names.
 
 #include <aio/as_completed.hpp>
+#include <aio/barrier.hpp>
+#include <aio/condition.hpp>
+#include <aio/event.hpp>
 #include <aio/exceptions.hpp>
 #include <aio/future.hpp>
 #include <aio/gather.hpp>
 #include <aio/getaddrinfo.hpp>
+#include <aio/lock.hpp>
 #include <aio/queue.hpp>
 #include <aio/run_coroutine_threadsafe.hpp>
+#include <aio/semaphore.hpp>
 #include <aio/shield.hpp>
 #include <aio/sleep.hpp>
 #include <aio/stream.hpp>
