@@ -5,6 +5,7 @@
 #include <aio/as_completed.hpp>
 #include <aio/barrier.hpp>
 #include <aio/condition.hpp>
+#include <aio/context_var.hpp>
 #include <aio/event.hpp>
 #include <aio/exceptions.hpp>
 #include <aio/future.hpp>

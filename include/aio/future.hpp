@@ -37,8 +37,10 @@ class UVLET_API FutureBase : public uvlet::Identity {
   void set_error(std::exception_ptr error) noexcept;
 
   struct Callback {
+    Callback() : context(uvlet::Hub::get().running()->copy_context()) {}
     virtual ~Callback() = default;
-    virtual void call() = 0;  // where blocking is allowed
+    virtual void call() = 0;                    // where blocking is allowed
+    uvlet::Handle<uvlet::ContextVars> context;  // of who added it
   };
   void add_callback(std::unique_ptr<Callback> callback);
 

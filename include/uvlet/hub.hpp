@@ -241,7 +241,7 @@ class UVLET_API Hub {
   void report_deadlock() noexcept;
   void unwind() noexcept;
 
-  Root* current_;
+  Root* current_ = nullptr;
   int budget_ = 1;  // switches until the loop's turn
   List<Root> ready_;
   ThreadState thread_;
@@ -274,6 +274,9 @@ class UVLET_API Hub {
 inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
     : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
   attention = kind == Kind::loop;
+  const Root* creator = owner.running();
+  if (creator && creator->context && kind != Kind::dispatcher) [[unlikely]]
+    context = creator->copy_context();
 }
 
 inline Scope::Scope(Root& root) noexcept

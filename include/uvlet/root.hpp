@@ -4,6 +4,7 @@
 // chain of frames, on at most one stack, waiting for at most one thing.
 
 #include <uvlet/config.hpp>
+#include <uvlet/context_vars.hpp>
 #include <uvlet/exceptions.hpp>
 #include <uvlet/frame.hpp>
 #include <uvlet/list.hpp>
@@ -182,6 +183,15 @@ class UVLET_API Root : public Context, public Link {
     if (identity) identity->started = true;
   }
 
+  // Its context, made if there is none.
+  ContextVars& own_context();
+  // A copy of it; null where nothing was ever set.
+  Handle<ContextVars> copy_context() const {
+    return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
+  }
+  // From now on what either sets is set for both.
+  void share_context(Root& other) { context = Handle<ContextVars>::share(&other.own_context()); }
+
   void refresh_attention() noexcept;
   bool may_wait() const noexcept { return kind != Kind::loop; }
 
@@ -204,7 +214,8 @@ class UVLET_API Root : public Context, public Link {
   bool holds_identity = false;
   std::uint64_t id;
   void* spawned_at;
-  void* pool = nullptr;  // the GreenPool it works for
+  void* pool = nullptr;         // the GreenPool it works for
+  Handle<ContextVars> context;  // null: nothing was ever set
 
  protected:
   ~Root();

@@ -70,7 +70,10 @@ void FutureBase::add_callback(std::unique_ptr<Callback> callback) {
     callbacks_.push_back(std::move(callback));
     return;
   }
-  uvlet::Hub::get().spawn([callback = std::move(callback)] { callback->call(); });
+  uvlet::Hub::get().spawn([callback = std::move(callback)] {
+    uvlet::Hub::get().running()->context = std::move(callback->context);
+    callback->call();
+  });
 }
 
 uvlet::Cancel FutureWait::cancel() noexcept {

@@ -281,6 +281,7 @@ UVLET_UNTRACED void Hub::entry_green(Transfer transfer) noexcept {
   auto& self = static_cast<GreenRoot&>(*hub.current_);
   enter_context(transfer, self, hub.thread_);
   self.run(self);
+  self.context = {};  // while it can still run what frees the values
   hub.end_green(self);
 }
 

@@ -63,6 +63,11 @@ Handle<Identity> Root::identify() {
   return Handle<Identity>::adopt(identity);
 }
 
+ContextVars& Root::own_context() {
+  if (!context) context = Handle<ContextVars>::adopt(new ContextVars);
+  return *context;
+}
+
 unsigned int Root::uncaught_now() const noexcept {
   return hub->running() == this ? hub->thread().exceptions->uncaught : exceptions.uncaught;
 }
