@@ -15,6 +15,7 @@
 #include <aio/queue.hpp>
 #include <aio/run_coroutine_threadsafe.hpp>
 #include <aio/semaphore.hpp>
+#include <aio/server.hpp>
 #include <aio/shield.hpp>
 #include <aio/sleep.hpp>
 #include <aio/stream.hpp>
