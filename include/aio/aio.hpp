@@ -8,6 +8,7 @@
 #include <aio/context_var.hpp>
 #include <aio/event.hpp>
 #include <aio/exceptions.hpp>
+#include <aio/fs.hpp>
 #include <aio/future.hpp>
 #include <aio/gather.hpp>
 #include <aio/getaddrinfo.hpp>
