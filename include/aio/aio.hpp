@@ -20,6 +20,7 @@
 #include <aio/shield.hpp>
 #include <aio/sleep.hpp>
 #include <aio/stream.hpp>
+#include <aio/subprocess.hpp>
 #include <aio/task.hpp>
 #include <aio/task_group.hpp>
 #include <aio/tasks.hpp>
@@ -27,4 +28,5 @@
 #include <aio/uv_request.hpp>
 #include <aio/wait.hpp>
 #include <aio/wait_for.hpp>
+#include <aio/wait_signal.hpp>
 #include <uvlet/address.hpp>
