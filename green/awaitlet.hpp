@@ -118,7 +118,7 @@ GreenThread<T> spawn_for_awaitable(aio::Future<T> future) {
 namespace aio {
 
 // Runs a plain function on a green thread of its own: it may block, and awaitlet. Cancelling kills
-// it, and waits for its end. Source: awaitlet.async_def.
+// it, and waits for its end. It shares the context of who awaits. Source: awaitlet.async_def.
 template <class F, class... A>
 task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments) {
   using R = green::detail::call_result_t<F, A...>;
@@ -126,6 +126,7 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
   green::GreenThread<R> thread = green::detail::start<R>(
       uvlet::Hub::get(), uvlet::this_address(), std::move(call), green::detail::AtOnce(), false);
   green::detail::inherit_depth(thread);
+  thread.identity()->root->share_context(*uvlet::Hub::get().running());
   co_return co_await std::move(thread);
 }
 

@@ -91,6 +91,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
     virtual ~LinkCall() = default;
     virtual void call(GreenThread<T> thread) = 0;
     LinkId id;
+    uvlet::Handle<uvlet::ContextVars> context;  // of who linked it
   };
 
   // The function has ended, in `self`: links, then waiters.
@@ -118,6 +119,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
       while (!links.empty()) {
         const std::unique_ptr<LinkCall> first = std::move(links.front());
         links.erase(links.begin());
+        self.context = std::move(first->context);
         retain();
         first->call(GreenThread<T>(uvlet::Handle<State>::adopt(this)));
       }
@@ -309,6 +311,7 @@ class GreenThread : public Greenlet {
     };
     shared.links.push_back(std::make_unique<Node>(std::move(bound)));
     shared.links.back()->id = id;
+    shared.links.back()->context = uvlet::Hub::get().running()->copy_context();
     return id;
   }
   // True: it was linked, and will not be called.
@@ -411,3 +414,5 @@ void kill(const Greenlet& target, E exception) {
 }
 
 }  // namespace green
+
+#include <green/spawn_on.hpp>

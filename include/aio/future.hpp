@@ -24,6 +24,10 @@ class UVLET_API FutureBase : public uvlet::Identity {
 
   virtual uvlet::OutcomeBase& outcome() noexcept = 0;
   bool cancelled() const noexcept { return cancelled_; }
+  bool failed() const noexcept { return failed_; }
+  // Somebody takes care of what it ends with: an exception that nobody ever read is reported.
+  void retrieve() noexcept { retrieved_ = true; }
+  void belongs_to_task() noexcept { of_task_ = true; }
 
   // Asks for a CancelledError: in a task's coroutine, or, if that awaits another Future, there; a
   // Future without a task is cancelled at once. False if it is done. Never switches.
@@ -33,16 +37,29 @@ class UVLET_API FutureBase : public uvlet::Identity {
   void set_error(std::exception_ptr error) noexcept;
 
   struct Callback {
+    Callback() : context(uvlet::Hub::get().running()->copy_context()) {}
     virtual ~Callback() = default;
-    virtual void call() = 0;  // where blocking is allowed
+    virtual void call() = 0;                    // where blocking is allowed
+    uvlet::Handle<uvlet::ContextVars> context;  // of who added it
   };
   void add_callback(std::unique_ptr<Callback> callback);
 
+ protected:
+  const char* name_prefix() const noexcept override { return of_task_ ? "Task-" : "Future-"; }
+  void dropped(const std::exception_ptr& error) noexcept {
+    if (error && !retrieved_) [[unlikely]]
+      report_unretrieved(error);
+  }
+
  private:
+  UVLET_COLD void report_unretrieved(const std::exception_ptr& error) noexcept;
   FutureBase* awaited() noexcept;
 
   std::vector<std::unique_ptr<Callback>> callbacks_;
   bool cancelled_ = false;
+  bool failed_ = false;
+  bool of_task_ = false;
+  bool retrieved_ = false;
   bool visiting_ = false;  // by cancel(): Futures may await each other in a circle
 };
 
@@ -50,6 +67,7 @@ template <class T>
 class FutureState final : public FutureBase {
  public:
   using FutureBase::FutureBase;
+  ~FutureState() override { dropped(value.error()); }
   uvlet::OutcomeBase& outcome() noexcept override { return value; }
   uvlet::Outcome<T> value;
 };
@@ -89,6 +107,7 @@ class FutureAwait final : public uvlet::Operation<FutureAwait<T>, detail::Future
   bool ready() const noexcept { return state().value.settled(); }
   void suspend(uvlet::Hub&) noexcept { state().value.listen(*this); }
   T result() {
+    state().retrieve();
     if (!take_) return state().value.copy();
     return state().value.take(only_reader_ || state().references == 1);
   }
@@ -102,7 +121,9 @@ class FutureAwait final : public uvlet::Operation<FutureAwait<T>, detail::Future
 };
 
 // A result that comes later: asyncio's Future, and its Task. A shared handle; awaitable any number
-// of times. Dropping all handles to a task's Future lets the task run on.
+// of times. Dropping all handles to a task's Future lets the task run on. An exception that nobody
+// has read by the time the last handle goes is reported on stderr, unless it is CancelledError or
+// GreenletExit.
 template <class T = void>
 class Future {
  public:
@@ -140,11 +161,13 @@ class Future {
   // The result, or rethrows. Throws InvalidStateError before it is done.
   T result() const {
     require(done());
+    state_->retrieve();
     return state_->value.copy();
   }
   // Null if it has a result.
   std::exception_ptr exception() const {
     require(done());
+    state_->retrieve();
     return state_->value.error();
   }
 
@@ -233,6 +256,7 @@ Future<T> create_task(task<T> work, std::string name = {}) {
   uvlet::Hub& hub = uvlet::Hub::get();
   auto state = uvlet::Handle<detail::FutureState<T>>::adopt(new detail::FutureState<T>);
   if (!name.empty()) state->set_name(std::move(name));
+  state->belongs_to_task();
   auto* root = new detail::TaskRoot<T>(hub, work.consume());
   root->adopt_identity(*state);
   hub.make_ready(*root);

@@ -6,17 +6,18 @@
 #include <memory>
 #include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace aio {
 namespace detail {
 
-// Waits until all of some Futures are done, or one has failed. Cancelling it cancels all of them
-// and waits for their ends.
+// Waits until all of some Futures are done, or, unless `settle`, one has failed. Cancelling it
+// cancels all of them and waits for their ends.
 class UVLET_API GatherWait final : public uvlet::Operation<GatherWait> {
  public:
   static constexpr bool forwards_cancel = true;
-  explicit GatherWait(std::vector<uvlet::Handle<FutureBase>> futures);
+  explicit GatherWait(std::vector<uvlet::Handle<FutureBase>> futures, bool settle = false);
   GatherWait(GatherWait&&) = default;
   ~GatherWait();
 
@@ -40,6 +41,7 @@ class UVLET_API GatherWait final : public uvlet::Operation<GatherWait> {
   std::unique_ptr<Branch[]> branches_;
   FutureBase* failed_ = nullptr;
   std::size_t left_ = 0;
+  bool settle_;
   bool cancelling_ = false;
 };
 
@@ -96,6 +98,32 @@ task<std::vector<uvlet::stored_t<await_result_t<A>>>> gather(std::vector<A> work
   std::vector<uvlet::stored_t<await_result_t<A>>> results;
   results.reserve(futures.size());
   for (auto& future : futures) results.push_back(detail::take_result(future));
+  co_return results;
+}
+
+// The same, but an error is a result too: it waits for all of them. Source: asyncio.gather with
+// return_exceptions=True.
+template <awaitable A>
+task<std::vector<std::variant<uvlet::stored_t<await_result_t<A>>, std::exception_ptr>>>
+gather_settled(std::vector<A> work) {
+  std::vector<Future<await_result_t<A>>> futures;
+  {
+    std::vector<uvlet::Handle<detail::FutureBase>> bases;
+    for (A& one : work) {
+      futures.push_back(ensure_future(std::move(one)));
+      bases.push_back(detail::base_of(futures.back()));
+    }
+    detail::GatherWait all(std::move(bases), true);
+    co_await std::move(all);
+  }
+  std::vector<std::variant<uvlet::stored_t<await_result_t<A>>, std::exception_ptr>> results;
+  results.reserve(futures.size());
+  for (auto& future : futures) {
+    if (std::exception_ptr error = future.exception())
+      results.emplace_back(std::in_place_index<1>, std::move(error));
+    else
+      results.emplace_back(std::in_place_index<0>, detail::take_result(future));
+  }
   co_return results;
 }
 

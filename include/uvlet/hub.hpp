@@ -190,7 +190,8 @@ class UVLET_API Hub {
   // A Root for a coroutine of another library that awaits an operation of ours.
   Root& adopt(std::coroutine_handle<> foreign);
 
-  void send(Post& post) noexcept;  // thread-safe
+  void send(Post& post) noexcept;                   // thread-safe
+  bool ending() const noexcept { return ending_; }  // its OS thread ends, and kills what is left
   void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }
   const List<HubObserver>& observers() const noexcept { return observers_; }
   // "green thread 7 'name', waiting on sleep, spawned at f+0x12", a line for each one parked.
@@ -252,7 +253,7 @@ class UVLET_API Hub {
   void report_deadlock() noexcept;
   void unwind() noexcept;
 
-  Root* current_;
+  Root* current_ = nullptr;
   int budget_ = 1;  // switches until the loop's turn
   List<Root> ready_;
   Time last_turn_ = 0;
@@ -275,6 +276,7 @@ class UVLET_API Hub {
   Time last_poll_ = 0;
   Time last_trim_ = 0;
   int budget_full_ = 64;
+  bool ending_ = false;
   char* loop_stack_ = nullptr;
   unsigned loop_stack_number_ = 0;  // valgrind's
 
@@ -287,6 +289,9 @@ inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
   attention = kind == Kind::loop;
   if (kind == Kind::task) depth = 1;
   parked_at = owner.last_turn();
+  const Root* creator = owner.running();
+  if (creator && creator->context && kind != Kind::dispatcher) [[unlikely]]
+    context = creator->copy_context();
 }
 
 inline Scope::Scope(Root& root) noexcept

@@ -4,6 +4,7 @@
 // chain of frames, on at most one stack, waiting for at most one thing.
 
 #include <uvlet/config.hpp>
+#include <uvlet/context_vars.hpp>
 #include <uvlet/duration.hpp>
 #include <uvlet/exceptions.hpp>
 #include <uvlet/frame.hpp>
@@ -51,6 +52,8 @@ class UVLET_API Identity : public FrameAllocated {
 
  protected:
   virtual ~Identity();
+  // Of the name of what was given none: "green-thread-" and its number.
+  virtual const char* name_prefix() const noexcept;
 
  private:
   void destroy() noexcept;
@@ -187,6 +190,15 @@ class UVLET_API Root : public Context, public Link {
   // Its function has ended: what it has of its own goes, while it can still run. See LocalValue.
   UVLET_COLD void free_locals() noexcept;
 
+  // Its context, made if there is none.
+  ContextVars& own_context();
+  // A copy of it; null where nothing was ever set.
+  Handle<ContextVars> copy_context() const {
+    return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
+  }
+  // From now on what either sets is set for both.
+  void share_context(Root& other) { context = Handle<ContextVars>::share(&other.own_context()); }
+
   void refresh_attention() noexcept;
   // Notices, in `awaited`, whether it waits from now on, at no cost to the waits of others.
   void watch_for_wait() noexcept {
@@ -225,6 +237,7 @@ class UVLET_API Root : public Context, public Link {
   void* spawned_at;
   void* pool = nullptr;  // the GreenPool it works for
   LocalValue* locals = nullptr;
+  Handle<ContextVars> context;  // null: nothing was ever set
 
  protected:
   ~Root();

@@ -32,6 +32,12 @@ class UVLET_API Timeout final : Timer {
   // Starts it anew, for who calls. Throws logic_error while pending.
   void start();
 
+  // Whether its time was over before it was cancelled.
+  bool expired() const noexcept { return expired_; }
+  // Moves the deadline to `after` from now; who made it is interrupted, whoever calls. Throws
+  // logic_error once it has expired.
+  void reschedule(Duration after);
+
   // Tells Timeouts of this process apart.
   std::uint64_t number() const noexcept { return number_; }
 
@@ -39,12 +45,14 @@ class UVLET_API Timeout final : Timer {
   Timeout(std::optional<Duration> after, std::exception_ptr error, int);
   void expire() noexcept override;
   Purpose purpose() const noexcept override { return {"a Timeout", owner_->root}; }
+  void start_timer();
 
   std::optional<Duration> after_;
   std::exception_ptr error_;  // null: TimeoutExpired
   std::uint64_t number_;
   Handle<Identity> owner_;  // the Root it interrupts may end before it
-  Interrupt interrupt_;     // linked from its expiry to its delivery
+  bool expired_ = false;
+  Interrupt interrupt_;  // linked from its expiry to its delivery
 };
 
 // A scope in which kill, cancel and Timeouts wait until it ends; they are thrown at the first wait

@@ -1,5 +1,7 @@
 #include <aio/future.hpp>
 
+#include <cstdio>
+
 namespace aio::detail {
 
 // The Future that this one's task waits for, if any.
@@ -34,8 +36,26 @@ void FutureBase::set_error(std::exception_ptr error) noexcept {
     cancelled_ = true;
   } catch (...) {
   }
+  failed_ = true;
   outcome().set_error(std::move(error));
   complete();
+}
+
+void FutureBase::report_unretrieved(const std::exception_ptr& error) noexcept {
+  if (cancelled_ || !uvlet::report_exceptions.load(std::memory_order_relaxed)) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const uvlet::GreenletExit&) {
+    return;
+  } catch (...) {
+  }
+  try {
+    const std::string text = std::string(of_task_ ? "Task" : "Future") +
+                             " exception was never retrieved: '" + name() + "' ended with " +
+                             uvlet::describe(error) + "\n";
+    std::fputs(text.c_str(), stderr);
+  } catch (...) {  // no memory for the report
+  }
 }
 
 void FutureBase::complete() noexcept {
@@ -50,7 +70,10 @@ void FutureBase::add_callback(std::unique_ptr<Callback> callback) {
     callbacks_.push_back(std::move(callback));
     return;
   }
-  uvlet::Hub::get().spawn([callback = std::move(callback)] { callback->call(); });
+  uvlet::Hub::get().spawn([callback = std::move(callback)] {
+    uvlet::Hub::get().running()->context = std::move(callback->context);
+    callback->call();
+  });
 }
 
 uvlet::Cancel FutureWait::cancel() noexcept {

@@ -2,8 +2,10 @@
 
 namespace aio::detail {
 
-GatherWait::GatherWait(std::vector<uvlet::Handle<FutureBase>> futures)
-    : futures_(std::move(futures)), branches_(new Branch[futures_.size()]) {}
+GatherWait::GatherWait(std::vector<uvlet::Handle<FutureBase>> futures, bool settle)
+    : futures_(std::move(futures)), branches_(new Branch[futures_.size()]), settle_(settle) {
+  for (const auto& future : futures_) future->retrieve();  // also what fails after the first one
+}
 
 GatherWait::~GatherWait() = default;
 
@@ -14,7 +16,7 @@ FutureBase* GatherWait::first_failed() const noexcept {
 }
 
 bool GatherWait::ready() const noexcept {
-  if (first_failed()) return true;
+  if (!settle_ && first_failed()) return true;
   for (const auto& future : futures_)
     if (!future->outcome().settled()) return false;
   return true;
@@ -33,12 +35,13 @@ void GatherWait::suspend(uvlet::Hub&) noexcept {
 void GatherWait::one_done(FutureBase& future) noexcept {
   --left_;
   if (!failed_ && future.outcome().error()) failed_ = &future;
-  if (left_ > 0 && !(failed_ && !cancelling_)) return;
+  if (left_ > 0 && (!failed_ || settle_ || cancelling_)) return;
   for (std::size_t i = 0; i < futures_.size(); ++i) branches_[i].unlink();
   wake();
 }
 
 void GatherWait::result() const {
+  if (settle_) return;
   const FutureBase* failed = failed_ ? failed_ : first_failed();
   if (failed) std::rethrow_exception(const_cast<FutureBase*>(failed)->outcome().error());
 }

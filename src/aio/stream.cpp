@@ -148,19 +148,22 @@ task<std::string> read_exactly(Shared state, std::size_t bytes) {
   co_return take(*state, bytes);
 }
 
-// The bytes up to and with the separator; 0 if the stream ends without one.
+// The bytes up to and with the separator; 0 if the stream ends without one. It must begin within
+// the limit, however the bytes come.
 task<std::size_t> find(Shared state, std::string separator) {
   if (separator.empty()) throw std::invalid_argument("readuntil: an empty separator");
   std::size_t searched = 0;
   for (;;) {
     const std::size_t at = state->input.find(separator, searched);
-    if (at != std::string::npos) co_return at + separator.size();
-    if (state->ended) co_return 0;
-    if (state->input.size() > limit_bytes)
+    const bool found = at != std::string::npos;
+    if (!found)
+      searched =
+          state->input.size() >= separator.size() ? state->input.size() - separator.size() + 1 : 0;
+    if ((found ? at : searched) > limit_bytes)
       throw LimitOverrunError("no separator within the first " + std::to_string(limit_bytes) +
                               " bytes");
-    searched =
-        state->input.size() >= separator.size() ? state->input.size() - separator.size() + 1 : 0;
+    if (found) co_return at + separator.size();
+    if (state->ended) co_return 0;
     co_await Fill(*state);
   }
 }

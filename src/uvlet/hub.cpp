@@ -257,6 +257,7 @@ HubStats Hub::stats() const noexcept {
 }
 
 void Hub::unwind() noexcept {
+  ending_ = true;
   for (int round = 0; round < unwind_rounds_max; ++round) {
     const std::vector<Root*> left = alive();
     if (left.empty() && !inbox_.load(std::memory_order_relaxed)) return;
@@ -319,6 +320,7 @@ UVLET_UNTRACED void Hub::entry_green(Transfer transfer) noexcept {
   self.run(self);
   if (self.locals) [[unlikely]]
     self.free_locals();
+  self.context = {};          // while it can still run what frees the values
   this_hub->end_green(self);  // another one, if it forked
 }
 

@@ -13,11 +13,12 @@ void Identity::destroy() noexcept {
   delete this;
 }
 
+const char* Identity::name_prefix() const noexcept {
+  return root && root->kind == Root::Kind::main ? "main-" : "green-thread-";
+}
+
 const std::string& Identity::name() {
-  if (!name_) {
-    const bool main = root && root->kind == Root::Kind::main;
-    name_ = std::make_unique<std::string>(default_name(main, id));
-  }
+  if (!name_) name_ = std::make_unique<std::string>(name_prefix() + std::to_string(id));
   return *name_;
 }
 
@@ -65,6 +66,11 @@ Handle<Identity> Root::identify() {
   if (identity) return Handle<Identity>::share(identity);
   attach_identity(*new Identity);
   return Handle<Identity>::adopt(identity);
+}
+
+ContextVars& Root::own_context() {
+  if (!context) context = Handle<ContextVars>::adopt(new ContextVars);
+  return *context;
 }
 
 unsigned int Root::uncaught_now() const noexcept {

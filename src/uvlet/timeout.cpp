@@ -25,10 +25,26 @@ void Timeout::start() {
   interrupt_.uncaught = hub.thread().exceptions->uncaught;
   interrupt_.error =
       error_ ? error_ : std::make_exception_ptr(TimeoutExpired(after_->seconds(), number_));
+  start_timer();
+}
+
+void Timeout::start_timer() {
+  Hub& hub = Hub::get();
+  expired_ = false;
   if (after_->seconds() > 0)
     hub.timers.start(*this, deadline_after(hub.now(), *after_));
   else
-    root.interrupt(interrupt_);
+    expire();
+}
+
+void Timeout::reschedule(Duration after) {
+  if (expired_) throw std::logic_error("a Timeout that has expired was rescheduled");
+  cancel_timer();
+  after_ = after;
+  if (owner_)
+    start_timer();
+  else
+    start();
 }
 
 void Timeout::cancel() noexcept {
@@ -39,6 +55,7 @@ void Timeout::cancel() noexcept {
 }
 
 void Timeout::expire() noexcept {
+  expired_ = true;
   if (owner_->root) owner_->root->interrupt(interrupt_);
 }
 

@@ -211,3 +211,43 @@ TEST_CASE("a thousand branches") {
   for (int one : aio::run(aio::gather(std::move(work)))) sum += one;
   CHECK(sum == 499'500);
 }
+
+TEST_CASE("gather_settled waits for all of them and gives errors as results") {
+  Log log;
+  std::vector<aio::task<int>> work;
+  work.push_back(fail(0, "first"));
+  work.push_back(number(2));
+  work.push_back(number(3));
+  const auto results = aio::run(aio::gather_settled(std::move(work)));
+  static_assert(
+      std::is_same_v<decltype(results), const std::vector<std::variant<int, std::exception_ptr>>>);
+  REQUIRE(results.size() == 3);
+  CHECK_THROWS_WITH_AS(std::rethrow_exception(std::get<1>(results[0])), "first",
+                       std::runtime_error);
+  CHECK(std::get<0>(results[1]) == 2);
+  CHECK(std::get<0>(results[2]) == 3);
+  CHECK(aio::run(aio::gather_settled(std::vector<aio::task<>>())).empty());
+}
+
+TEST_CASE("a cancelled branch is a result of gather_settled, and cancelling that cancels all") {
+  Log log;
+  auto branch = aio::create_task(until_cancelled(log, "a"));
+  std::vector<aio::Future<int>> work{branch, aio::create_task(number(1))};
+  auto all = aio::create_task(aio::gather_settled(work));
+  green::sleep(0);
+  green::sleep(0);
+  branch.cancel();
+  const auto results = green::awaitlet(all);
+  CHECK_THROWS_AS(std::rethrow_exception(std::get<1>(results[0])), aio::CancelledError);
+  CHECK(std::get<0>(results[1]) == 1);
+
+  std::vector<aio::task<int>> both;
+  both.push_back(until_cancelled(log, "b"));
+  both.push_back(until_cancelled(log, "c"));
+  auto cancelled = aio::create_task(aio::gather_settled(std::move(both)));
+  green::sleep(0);
+  green::sleep(0);
+  cancelled.cancel();
+  CHECK_THROWS_AS(green::awaitlet(cancelled), aio::CancelledError);
+  CHECK(log.text() == "a b c");
+}

@@ -153,6 +153,40 @@ TEST_CASE("no separator within the limit is LimitOverrunError, and what came sta
   sender.wait();
 }
 
+TEST_CASE("whether a separator is within the limit depends on the data, not on how they are cut") {
+  const auto outcome = [](std::size_t before, const std::string& separator, std::size_t piece,
+                          bool ends) {
+    Pair both;
+    const std::string data = std::string(before, 'x') + (ends ? "" : separator);
+    auto sender = green::spawn([&] {
+      for (std::size_t at = 0; at < data.size(); at += piece) {
+        both.peer->sendall(std::string_view(data).substr(at, piece));
+        green::sleep(0);
+      }
+      both.peer->shutdown(SHUT_WR);
+    });
+    std::string result;
+    try {
+      result = std::to_string(green::awaitlet(both.stream->readuntil(separator)).size());
+    } catch (const aio::LimitOverrunError&) {
+      result = "overrun";
+    } catch (const aio::IncompleteReadError& error) {
+      result = "incomplete " + std::to_string(error.partial.size());
+    }
+    sender.wait();
+    return result;
+  };
+  constexpr std::size_t limit = 64 * 1024;
+  for (const std::size_t piece : {std::size_t{1000}, std::size_t{65537}, std::size_t{200000}}) {
+    CHECK(outcome(limit, "|", piece, false) == std::to_string(limit + 1));
+    CHECK(outcome(limit + 1, "|", piece, false) == "overrun");
+    CHECK(outcome(limit, "ab", piece, false) == std::to_string(limit + 2));
+    CHECK(outcome(limit + 1, "ab", piece, false) == "overrun");
+    CHECK(outcome(limit + 1, "|", piece, true) == "overrun");
+    CHECK(outcome(limit, "|", piece, true) == "incomplete " + std::to_string(limit));
+  }
+}
+
 TEST_CASE("what is written arrives, without a drain") {
   Pair both;
   both.stream->write("one ");

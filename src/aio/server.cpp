@@ -1,0 +1,183 @@
+#include <aio/getaddrinfo.hpp>
+#include <aio/server.hpp>
+#include <aio/sleep.hpp>
+#include <uvlet/descriptor.hpp>
+#include <uvlet/signal.hpp>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace aio {
+namespace {
+
+constexpr int backlog = 128;
+constexpr double accept_pause_seconds = 0.01;
+
+[[noreturn]] void fail(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+// Others may give back what is missing.
+bool passes(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+}  // namespace
+
+namespace detail {
+
+struct ServerState {
+  ServerState(int fd, StreamHandler to_call) : listener(fd, false), handler(std::move(to_call)) {}
+
+  bool open() const noexcept { return listener.fd() >= 0; }
+  void close() noexcept { listener.close(); }
+
+  uvlet::Descriptor listener;
+  StreamHandler handler;
+  Address address;
+  bool accepting = false;
+  int connections = 0;
+  uvlet::Signal changed{"a server to close"};
+};
+
+struct ServerOwner {
+  explicit ServerOwner(std::shared_ptr<ServerState> owned) noexcept : state(std::move(owned)) {}
+  ~ServerOwner() { state->close(); }
+  std::shared_ptr<ServerState> state;
+};
+
+namespace {
+
+using Shared = std::shared_ptr<ServerState>;
+
+// A connection's descriptor, or minus the errno.
+class Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
+ public:
+  explicit Accept(uvlet::Descriptor& listener) noexcept
+      : Operation(&listener, uvlet::Direction::read, std::nullopt) {}
+  Accept(Accept&&) = default;
+  ~Accept() {
+    if (accepted_ >= 0) ::close(accepted_);
+  }
+  int result() noexcept { return error_number != 0 ? -error_number : std::exchange(accepted_, -1); }
+
+ private:
+  bool attempt() noexcept override {
+    accepted_ = ::accept4(fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accepted_ >= 0 || failed(errno);
+  }
+
+  int accepted_ = -1;
+};
+
+// Counts what wait_closed() waits for, also if it never starts.
+class Running {
+ public:
+  explicit Running(Shared state) : state_(std::move(state)) { ++state_->connections; }
+  Running(Running&&) noexcept = default;
+  ~Running() {
+    if (!state_) return;
+    --state_->connections;
+    state_->changed.notify_all();
+  }
+  const Shared& state() const noexcept { return state_; }
+
+ private:
+  Shared state_;
+};
+
+task<void> handle(Running running, Stream stream) {
+  try {
+    co_await running.state()->handler(std::move(stream));
+  } catch (const CancelledError&) {
+    throw;
+  } catch (...) {
+    uvlet::report_exception(*uvlet::Hub::get().running(), std::current_exception());
+  }
+}
+
+task<void> accept_all(Running running) {
+  ServerState& server = *running.state();
+  struct Close {
+    ServerState& state;
+    ~Close() { state.close(); }
+  } close{server};
+  while (server.open()) {
+    Accept accept(server.listener);
+    const int accepted = co_await std::move(accept);
+    if (accepted >= 0) {
+      create_task(handle(Running(running.state()), Stream::from_fd(accepted)));
+    } else if (passes(-accepted)) {
+      co_await sleep(accept_pause_seconds);
+    } else if (server.open() && accepted != -ECONNABORTED) {
+      throw std::system_error(-accepted, std::generic_category(), "accept");
+    }
+  }
+}
+
+task<void> closed(Shared state) {
+  while (state->open() || state->connections > 0) co_await state->changed.wait();
+}
+
+// The file of a socket that nobody listens on any more, or that the caller means to replace.
+void remove_stale(const Address& address) noexcept {
+  if (address.family() != AF_UNIX || address.host().empty() || address.host()[0] == '\0') return;
+  struct stat status;
+  if (::stat(address.host().c_str(), &status) == 0 && S_ISSOCK(status.st_mode))
+    ::unlink(address.host().c_str());
+}
+
+void listen_on(int fd, const Address& address) {
+  if (address.family() != AF_UNIX) {
+    const int on = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  }
+  remove_stale(address);
+  const Address::Raw raw = address.raw();
+  if (::bind(fd, raw.get(), raw.length) != 0) fail("bind to " + address.str());
+  if (::listen(fd, backlog) != 0) fail("listen on " + address.str());
+}
+
+Address name_of(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(fd, address, &length) != 0) fail("getsockname");
+  return Address::from_sockaddr(address, length);
+}
+
+}  // namespace
+
+task<Server> serve_on(StreamHandler handler, Address address) {
+  const std::vector<Address> found = co_await resolve(std::move(address));
+  const int fd = ::socket(found.front().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket");
+  auto state = std::make_shared<ServerState>(fd, std::move(handler));
+  listen_on(fd, found.front());
+  state->address = name_of(fd);
+  Server server(state);
+  create_task(accept_all(Running(state)), "server " + state->address.str());
+  co_return server;
+}
+
+}  // namespace detail
+
+Server::Server(std::shared_ptr<detail::ServerState> state)
+    : owner_(std::make_shared<detail::ServerOwner>(std::move(state))) {}
+
+detail::ServerState& Server::state() const {
+  if (!owner_) throw std::logic_error("a Server that was moved from");
+  return *owner_->state;
+}
+
+Address Server::getsockname() const { return state().address; }
+bool Server::is_serving() const { return state().open(); }
+void Server::close() { state().close(); }
+task<void> Server::wait_closed() {
+  state();
+  return detail::closed(owner_->state);
+}
+
+}  // namespace aio
