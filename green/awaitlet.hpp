@@ -7,6 +7,7 @@
 #include <green/greenthread.hpp>
 #include <green/transitions.hpp>
 
+#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -99,7 +100,7 @@ await_result_t<A> awaitlet(A&& awaitable, CallSite site = CallSite::current()) {
 template <class F>
 auto sync(F function) {
   return [function = std::move(function)]<class... A>(A&&... arguments) {
-    return awaitlet(function(std::forward<A>(arguments)...));
+    return awaitlet(std::invoke(function, std::forward<A>(arguments)...));
   };
 }
 
