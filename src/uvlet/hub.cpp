@@ -74,6 +74,16 @@ struct ForeignRoot final : StacklessRoot {
   void never_started() noexcept override {}
 };
 
+// The function of who forked has returned, in the child.
+[[noreturn]] void end_child() {
+#if defined(UVLET_ASAN)
+  std::fflush(nullptr);
+  _exit(0);  // what the others left behind is no leak
+#else
+  std::exit(0);
+#endif
+}
+
 void set_stack(Context& context, const char* low, std::size_t size) noexcept {
 #if defined(UVLET_ASAN)
   context.stack_low = low;
@@ -325,7 +335,7 @@ UVLET_UNTRACED void Hub::entry_green(Transfer transfer) noexcept {
 }
 
 UVLET_UNTRACED void Hub::end_green(GreenRoot& self) noexcept {
-  if (&self == main_) std::exit(0);  // the child of a fork
+  if (&self == main_) end_child();
   char* stack = self.stack;
   self.~GreenRoot();
   Root* next = take_next();
@@ -396,7 +406,8 @@ StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what,
 
 StacklessRoot::~StacklessRoot() {
   --hub->task_count_;
-  if (this == hub->main_) std::exit(0);  // the child of a fork
+  if (this == hub->main_) end_child();
+  if (this == hub->current_) hub->current_ = hub->loop_root_;  // nobody runs until the next one
 }
 
 Root& Hub::adopt(std::coroutine_handle<>) { return *new ForeignRoot(*this); }
