@@ -1,5 +1,7 @@
 #include "parser.hpp"
 
+#include "text.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <llhttp/llhttp.h>
@@ -14,12 +16,6 @@ constexpr int fields_too_large = 431;
 constexpr int version_not_supported = 505;
 constexpr std::size_t empty_lines_max = 4;  // before a request: RFC 9112, 2.2
 constexpr std::size_t chunk_overhead_max = 16 * 1024;
-
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 bool only_digits(std::string_view text) noexcept {
   return !text.empty() &&

@@ -1,0 +1,9 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+namespace aio::http {
+
+using json = nlohmann::json;
+
+}  // namespace aio::http

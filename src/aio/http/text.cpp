@@ -1,0 +1,133 @@
+#include "text.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <llhttp/llhttp.h>
+
+namespace aio::http::detail {
+namespace {
+
+int hex_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// llhttp's "NOT_FOUND" as "Not Found".
+std::string readable(std::string_view name) {
+  if (name == "OK") return "OK";
+  std::string text(name);
+  bool first = true;
+  for (char& c : text) {
+    if (c == '_') {
+      c = ' ';
+    } else if (!first) {
+      c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    first = c == ' ';
+  }
+  return text;
+}
+
+std::vector<std::string> make_reasons() {
+  std::vector<std::string> reasons(600);
+#define UVLET_REASON(number, name, text) \
+  if ((number) < 600) reasons[number] = readable(#text);
+  HTTP_STATUS_MAP(UVLET_REASON)
+#undef UVLET_REASON
+  return reasons;
+}
+
+}  // namespace
+
+std::string_view reason_of(int status) noexcept {
+  static const std::vector<std::string> reasons = make_reasons();
+  return status >= 0 && status < 600 ? std::string_view(reasons[static_cast<std::size_t>(status)])
+                                     : std::string_view();
+}
+
+std::string decoded(std::string_view text, bool form) {
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const int high = text[at] == '%' && at + 2 < text.size() ? hex_digit(text[at + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(text[at + 2]) : -1;
+    if (low >= 0) {
+      result += static_cast<char>(high * 16 + low);
+      at += 2;
+    } else {
+      result += form && text[at] == '+' ? ' ' : text[at];
+    }
+  }
+  return result;
+}
+
+std::vector<std::pair<std::string, std::string>> parse_form(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('&'), text.size());
+    const std::string_view one = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (one.empty()) continue;
+    const std::size_t equals = std::min(one.find('='), one.size());
+    pairs.emplace_back(decoded(one.substr(0, equals), true),
+                       decoded(one.substr(std::min(equals + 1, one.size())), true));
+  }
+  return pairs;
+}
+
+std::string_view trimmed(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::optional<std::string> find_cookie(std::string_view header, std::string_view name) {
+  while (!header.empty()) {
+    const std::size_t end = std::min(header.find(';'), header.size());
+    const std::string_view one = trimmed(header.substr(0, end));
+    header.remove_prefix(std::min(end + 1, header.size()));
+    const std::size_t equals = one.find('=');
+    if (equals == std::string_view::npos || trimmed(one.substr(0, equals)) != name) continue;
+    std::string_view value = trimmed(one.substr(equals + 1));
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+      value = value.substr(1, value.size() - 2);
+    return std::string(value);
+  }
+  return std::nullopt;
+}
+
+std::string format_date(std::time_t time) {
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  char text[64];  // not strftime's names, which are those of a locale
+  const int size = std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                                 days[parts.tm_wday], parts.tm_mday, months[parts.tm_mon],
+                                 parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+std::optional<std::time_t> parse_date(const std::string& text) {
+  std::tm parts{};
+  const char* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (!end || *end) return std::nullopt;
+  return timegm(&parts);
+}
+
+std::string_view date_now() {
+  static thread_local std::time_t made_at = 0;
+  static thread_local std::string text;
+  timespec now;
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  if (now.tv_sec != made_at) {
+    text = format_date(now.tv_sec);
+    made_at = now.tv_sec;
+  }
+  return text;
+}
+
+}  // namespace aio::http::detail

@@ -1,0 +1,37 @@
+#pragma once
+
+// The small notations of HTTP: statuses, escapes, forms, dates.
+
+#include <uvlet/config.hpp>
+
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace aio::http::detail {
+
+// "Not Found"; "" for a status that has no name.
+UVLET_API std::string_view reason_of(int status) noexcept;
+
+// "%41" and, in forms, "+" undone; what is no escape stays.
+UVLET_API std::string decoded(std::string_view text, bool form = false);
+
+// "a=b&c" as pairs, decoded.
+UVLET_API std::vector<std::pair<std::string, std::string>> parse_form(std::string_view text);
+
+// The value of a cookie in a Cookie header.
+UVLET_API std::optional<std::string> find_cookie(std::string_view header, std::string_view name);
+
+// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
+UVLET_API std::string format_date(std::time_t time);
+UVLET_API std::optional<std::time_t> parse_date(const std::string& text);
+// The current one; made once a second.
+UVLET_API std::string_view date_now();
+
+// Blanks at the ends taken off.
+std::string_view trimmed(std::string_view text) noexcept;
+
+}  // namespace aio::http::detail

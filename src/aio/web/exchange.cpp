@@ -1,0 +1,372 @@
+#include "exchange.hpp"
+
+#include "../http/text.hpp"
+
+#include <aio/to_thread.hpp>
+#include <uvlet/exceptions.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+#include <unistd.h>
+
+namespace aio::web::detail {
+namespace {
+
+using http::detail::Parser;
+using http::detail::ProtocolError;
+
+constexpr std::size_t joined_bytes_max =
+    16 * 1024;  // bodies that go out in one piece with the head
+constexpr std::size_t skipped_bytes_max = 256 * 1024;  // of a body that nobody read
+constexpr double linger_seconds = 2;
+constexpr std::size_t file_piece_bytes = 64 * 1024;
+constexpr std::size_t output_bytes_kept = 64 * 1024;
+
+http::detail::Limits limits_of(const ServerOptions& options) {
+  return {options.max_line_size, options.max_field_size, options.max_headers};
+}
+
+Response response_of(const HTTPException& exception) {
+  Response response(exception.what(), exception.status());
+  if (!exception.text().empty()) response.set_body(exception.text());
+  for (const auto& [name, value] : exception.headers()) response.headers().add(name, value);
+  return response;
+}
+
+bool is_timeout(const std::system_error& error) noexcept {
+  return error.code().value() == ETIMEDOUT;
+}
+
+}  // namespace
+
+Exchange::Exchange(http::detail::Connection& bytes, Address peer, const ServerOptions& how)
+    : connection(bytes),
+      parser(Parser::Of::requests, limits_of(how)),
+      remote(std::move(peer)),
+      options(how) {}
+
+void Exchange::stop() noexcept {
+  stopping_ = true;
+  if (idle_) connection.descriptor.close();
+}
+
+std::optional<Duration> Exchange::time_left(uvlet::Time deadline) const {
+  return Duration(std::chrono::nanoseconds(deadline - uvlet::Hub::get().now()));
+}
+
+task<void> Exchange::serve(Respond respond) {
+  try {
+    while (co_await next_request() == Next::request && co_await answer(respond)) continue;
+  } catch (const std::system_error&) {  // the client has gone, or is too slow
+  }
+  connection.descriptor.close();
+}
+
+task<Exchange::Next> Exchange::next_request() {
+  uvlet::Time deadline = 0;
+  std::string refusal;
+  int status = 0;
+  bool first = true;
+  while (status == 0) {
+    bool waits_too_long = false;
+    try {
+      std::string_view bytes = connection.unused();
+      const Parser::Event event = parser.next(bytes);
+      connection.keep(bytes.size());
+      if (event == Parser::Event::head) {
+        idle_ = false;
+        co_return Next::request;
+      }
+      idle_ = !parser.inside_message();
+      if (idle_ && stopping_) co_return Next::closed;
+      if (first || (!idle_ && deadline == 0))
+        deadline = uvlet::deadline_after(uvlet::Hub::get().now(), idle_ && response_status_ != 0
+                                                                      ? options.keepalive_timeout
+                                                                      : options.request_timeout);
+      first = false;
+      if (!co_await connection.fill(time_left(deadline))) co_return Next::closed;
+      if (idle_) deadline = 0;
+    } catch (const ProtocolError& error) {
+      status = error.status;
+      refusal = error.what();
+    } catch (const std::system_error& error) {
+      waits_too_long = is_timeout(error);
+      if (!waits_too_long || idle_) co_return Next::closed;
+    }
+    if (waits_too_long) {
+      status = 408;
+      refusal = "the request took too long";
+    }
+  }
+  co_await refuse(status, std::move(refusal));
+  co_return Next::refused;
+}
+
+// False: the connection is of no more use.
+task<bool> Exchange::answer(const Respond& respond) {
+  const http::detail::Head& head = parser.head();
+  response_status_ = 0;
+  response_bytes_ = 0;
+  body_ended = !head.chunked && head.content_length.value_or(0) == 0;
+  continue_due = head.expects_continue && !body_ended;
+  close_after_ = !head.keep_alive;
+  if (body_ended) {
+    std::string_view bytes = connection.unused();
+    parser.next(bytes);  // the end
+    connection.keep(bytes.size());
+  }
+  Request request(*this);
+  std::optional<Response> response;
+  OpenFile file;
+  try {
+    response = co_await respond(request);
+    if (response->file_) file = co_await open_file(*response->file_, request, *response);
+  } catch (const HTTPException& exception) {
+    response = response_of(exception);
+  } catch (const uvlet::CancelledError&) {
+    throw;
+  } catch (const uvlet::GreenletExit&) {
+    throw;
+  } catch (...) {
+    uvlet::report_exception(*uvlet::Hub::get().running(), std::current_exception());
+    if (response_status_ != 0) co_return false;  // cut short: the client must notice
+    response.emplace("500: Internal Server Error", 500);
+  }
+  if (response->stream_) {
+    if (!response->stream_->exchange) co_await prepare(response->stream_);
+    co_await write_eof(response->stream_);
+  } else if (response_status_ != 0) {
+    throw std::logic_error("a handler prepared one response and returned another");
+  } else if (file.fd >= 0) {
+    co_await send_file(std::move(*response), std::move(file));
+  } else {
+    co_await send(std::move(*response));
+  }
+  if (options.access_log) log(request);
+  if (!close_after_ && !stopping_ && (body_ended || co_await skip_body())) co_return true;
+  if (!body_ended) co_await linger();
+  co_return false;
+}
+
+// --- the request's body ------------------------------------------------------------------------
+
+task<std::string> Exchange::read_chunk() {
+  if (body_ended) co_return std::string();
+  std::string problem;
+  int status = 400;
+  try {
+    for (;;) {
+      std::string_view bytes = connection.unused();
+      const Parser::Event event = parser.next(bytes);
+      std::string data(parser.data());
+      connection.keep(bytes.size());
+      if (event == Parser::Event::data) co_return data;
+      if (event == Parser::Event::end) {
+        body_ended = true;
+        co_return std::string();
+      }
+      if (std::exchange(continue_due, false)) {
+        static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        co_await connection.send(go_on, options.request_timeout);
+      }
+      if (!co_await connection.fill(options.request_timeout)) {
+        problem = "the body was cut short";
+        break;
+      }
+    }
+  } catch (const ProtocolError& error) {
+    problem = error.what();
+    status = error.status;
+  } catch (const std::system_error& error) {
+    if (!is_timeout(error)) throw;
+    problem = "the body took too long";
+    status = 408;
+  }
+  close_after_ = true;
+  body_ended = true;  // nothing more can be read
+  throw HTTPException(status, problem);
+}
+
+// What the handler left of it, so that the next request can be read; false if that is too much.
+task<bool> Exchange::skip_body() {
+  if (continue_due || parser.head().content_length.value_or(0) > skipped_bytes_max) co_return false;
+  std::size_t skipped = 0;
+  while (!body_ended && skipped <= skipped_bytes_max) {
+    try {
+      skipped += (co_await read_chunk()).size();
+    } catch (const HTTPException&) {
+      co_return false;
+    }
+  }
+  co_return body_ended;
+}
+
+// Closing with bytes unread would make the system discard what the client has not read yet.
+task<void> Exchange::linger() {
+  connection.descriptor.shutdown(SHUT_WR);
+  const uvlet::Time deadline =
+      uvlet::deadline_after(uvlet::Hub::get().now(), Duration(linger_seconds));
+  for (std::size_t skipped = 0; skipped <= skipped_bytes_max;) {
+    if (!co_await connection.fill(time_left(deadline))) break;
+    skipped += connection.unused().size();
+    connection.keep(0);
+  }
+}
+
+// --- the response ------------------------------------------------------------------------------
+
+bool Exchange::has_body(int status) const noexcept {
+  return parser.head().method != "HEAD" && status >= 200 && status != 204 && status != 304;
+}
+
+void Exchange::begin_head(int status, const http::Headers& headers) {
+  if (output_.capacity() > output_bytes_kept) std::string().swap(output_);
+  response_status_ = status;
+  char line[32];
+  const int size = std::snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+  output_.assign(line, static_cast<std::size_t>(size));
+  output_ += http::detail::reason_of(status);
+  output_ += "\r\n";
+  for (const auto& [name, value] : headers) {
+    output_ += name;
+    output_ += ": ";
+    output_ += value;
+    output_ += "\r\n";
+    if (http::equal_ignoring_case(name, "Connection") && http::equal_ignoring_case(value, "close"))
+      close_after_ = true;
+  }
+  if (!headers.contains("Date")) {
+    output_ += "Date: ";
+    output_ += http::detail::date_now();
+    output_ += "\r\n";
+  }
+  if (!headers.contains("Server")) output_ += "Server: uvlet\r\n";
+}
+
+void Exchange::end_head() {
+  if (stopping_ || continue_due) close_after_ = true;
+  const http::detail::Head& head = parser.head();
+  if (close_after_)
+    output_ += "Connection: close\r\n";
+  else if (head.minor == 0)
+    output_ += "Connection: keep-alive\r\n";
+  output_ += "\r\n";
+}
+
+task<void> Exchange::send(Response response) {
+  const std::string& body = response.body_;
+  begin_head(response.status_, response.headers_);
+  const bool carries = has_body(response.status_);
+  if ((carries || parser.head().method == "HEAD") && !response.headers_.contains("Content-Length"))
+    output_ += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  end_head();
+  if (!carries || body.size() <= joined_bytes_max) {
+    if (carries) output_ += body;
+    co_await connection.send(output_, options.request_timeout);
+  } else {
+    co_await connection.send(output_, options.request_timeout);
+    co_await connection.send(body, options.request_timeout);
+  }
+  response_bytes_ = carries ? body.size() : 0;
+}
+
+task<void> Exchange::send_file(Response response, OpenFile file) {
+  begin_head(response.status_, response.headers_);
+  end_head();
+  co_await connection.send(output_, options.request_timeout);
+  if (!has_body(response.status_)) co_return;
+  response_bytes_ = file.bytes;
+  if (!connection.descriptor.transport()) {
+    http::detail::SendFile sending(connection, file.fd, file.first, file.bytes,
+                                   options.request_timeout);
+    co_await std::move(sending);
+    co_return;
+  }
+  while (file.bytes > 0) {
+    auto read = [fd = file.fd, at = file.first, most = file.bytes] {
+      std::string data(std::min<std::uint64_t>(most, file_piece_bytes), '\0');
+      const ssize_t got = ::pread(fd, data.data(), data.size(), static_cast<off_t>(at));
+      data.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+      return data;
+    };
+    const std::string data = co_await to_thread(std::move(read));
+    if (data.empty()) throw std::system_error(EIO, std::generic_category(), "a file that shrinks");
+    co_await connection.send(data, options.request_timeout);
+    file.first += data.size();
+    file.bytes -= data.size();
+  }
+}
+
+task<void> Exchange::prepare(std::shared_ptr<Stream> stream) {
+  if (stream->exchange) throw std::logic_error("a StreamResponse that was prepared before");
+  if (response_status_ != 0) throw std::logic_error("a second response to one request");
+  stream->exchange = this;
+  begin_head(stream->status, stream->headers);
+  chunked_ = false;
+  if (has_body(stream->status) && !stream->headers.contains("Content-Length")) {
+    chunked_ = parser.head().minor == 1;
+    if (chunked_)
+      output_ += "Transfer-Encoding: chunked\r\n";
+    else
+      close_after_ = true;
+  }
+  end_head();
+  co_await connection.send(output_, options.request_timeout);
+}
+
+task<void> Exchange::write(std::shared_ptr<Stream> stream, std::string_view data) {
+  if (stream->ended) throw std::logic_error("write to a StreamResponse after write_eof");
+  if (data.empty() || !has_body(stream->status)) co_return;
+  if (const std::string* length = stream->headers.find("Content-Length");
+      length && stream->sent + data.size() > std::strtoull(length->c_str(), nullptr, 10))
+    throw std::invalid_argument("a StreamResponse of more than its Content-Length: " + *length);
+  stream->sent += data.size();
+  response_bytes_ += data.size();
+  if (!chunked_) {
+    co_await connection.send(data, options.request_timeout);
+    co_return;
+  }
+  char size[20];
+  const int digits = std::snprintf(size, sizeof size, "%zx\r\n", data.size());
+  output_.assign(size, static_cast<std::size_t>(digits));
+  if (data.size() > joined_bytes_max) {
+    co_await connection.send(output_, options.request_timeout);
+    co_await connection.send(data, options.request_timeout);
+    output_ = "\r\n";
+  } else {
+    output_ += data;
+    output_ += "\r\n";
+  }
+  co_await connection.send(output_, options.request_timeout);
+}
+
+task<void> Exchange::write_eof(std::shared_ptr<Stream> stream) {
+  if (std::exchange(stream->ended, true)) co_return;
+  if (chunked_) {
+    static constexpr std::string_view last_chunk = "0\r\n\r\n";
+    co_await connection.send(last_chunk, options.request_timeout);
+  } else if (const std::string* length = stream->headers.find("Content-Length");
+             length && has_body(stream->status) && std::to_string(stream->sent) != *length) {
+    close_after_ = true;  // shorter than was promised: the client must notice
+  }
+}
+
+task<void> Exchange::refuse(int status, std::string text) {
+  parser.head().clear();
+  parser.head().method = "GET";  // that the text is sent
+  close_after_ = true;
+  Response response(std::to_string(status) + ": " + text + "\n", status);
+  co_await send(std::move(response));
+  co_await linger();
+}
+
+void Exchange::log(const Request& request) const {
+  const std::string line =
+      remote.host() + " - - [" + std::string(http::detail::date_now()) + "] \"" + request.method() +
+      " " + request.target() + " HTTP/1." + std::to_string(parser.head().minor) + "\" " +
+      std::to_string(response_status_) + " " + std::to_string(response_bytes_) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+}  // namespace aio::web::detail

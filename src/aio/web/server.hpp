@@ -1,0 +1,49 @@
+#pragma once
+
+// Connections accepted, and each given to an Exchange.
+
+#include "exchange.hpp"
+
+#include <aio/future.hpp>
+#include <aio/web/runner.hpp>
+#include <uvlet/descriptor.hpp>
+#include <uvlet/list.hpp>
+#include <uvlet/signal.hpp>
+
+#include <memory>
+
+namespace aio::web::detail {
+
+// A connection from its being accepted to its end.
+struct OpenConnection : uvlet::Link {
+  Future<void> task;
+  Exchange* exchange = nullptr;  // null: it has not begun
+};
+
+struct ServerState : std::enable_shared_from_this<ServerState> {
+  ServerState(Respond to_call, const ServerOptions& how)
+      : respond(std::move(to_call)), options(how) {}
+
+  // Takes over a listening socket, and accepts in the background.
+  void listen(int fd);
+  // No new connections; idle ones end, busy ones after their response, or cancelled at the
+  // deadline.
+  task<void> finish();
+  void close_listener() noexcept;
+  void cancel_all();
+
+  Respond respond;
+  const ServerOptions options;
+  std::unique_ptr<uvlet::Descriptor> listener;
+  Address address;
+  uvlet::List<OpenConnection> open;
+  int connections = 0;
+  bool stopping = false;
+  uvlet::Signal changed{"a server's connections"};
+};
+
+// A socket that listens there, non-blocking. `shared`: others will listen on the same port.
+int listen_on(const Address& address, bool shared);
+Address name_of(int fd);
+
+}  // namespace aio::web::detail
