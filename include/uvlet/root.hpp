@@ -97,6 +97,11 @@ class Handle {
   I* identity_ = nullptr;
 };
 
+// A copy of a context; null where nothing was ever set.
+inline Handle<ContextVars> copy_of(const Handle<ContextVars>& context) {
+  return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
+}
+
 // A pending kill, cancel or expired Timeout. See docs/architecture.md, "Interrupts".
 struct Interrupt : Link {
   std::exception_ptr error;
@@ -192,10 +197,7 @@ class UVLET_API Root : public Context, public Link {
 
   // Its context, made if there is none.
   ContextVars& own_context();
-  // A copy of it; null where nothing was ever set.
-  Handle<ContextVars> copy_context() const {
-    return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
-  }
+  Handle<ContextVars> copy_context() const { return copy_of(context); }
   // From now on what either sets is set for both.
   void share_context(Root& other) { context = Handle<ContextVars>::share(&other.own_context()); }
 
@@ -248,5 +250,8 @@ class UVLET_API Root : public Context, public Link {
   void deliver_one() noexcept;
   Interrupt* first_deliverable() noexcept;
 };
+
+// The context of this OS thread's own stack: a hub that is made later takes it for its main Root.
+UVLET_API Handle<ContextVars>& thread_context() noexcept;
 
 }  // namespace uvlet::inline UVLET_ABI

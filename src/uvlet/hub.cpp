@@ -180,6 +180,7 @@ Hub::Hub(const HubOptions& options, Root* survivor)
   loop_stack_ = static_cast<char*>(stack);
   loop_root_ = new PlainRoot(*this, Root::Kind::loop);
   main_ = survivor ? survivor : new PlainRoot(*this, Root::Kind::main);
+  if (!survivor) main_->context = std::move(thread_context());
   current_ = main_;
   char* low = loop_stack_ + StackArena::page_bytes;
 #if defined(UVLET_ASAN)

@@ -73,6 +73,11 @@ ContextVars& Root::own_context() {
   return *context;
 }
 
+Handle<ContextVars>& thread_context() noexcept {
+  static thread_local Handle<ContextVars> context;
+  return context;
+}
+
 unsigned int Root::uncaught_now() const noexcept {
   return hub->running() == this ? hub->thread().exceptions->uncaught : exceptions.uncaught;
 }
