@@ -104,6 +104,17 @@ struct HubObserver : Link {
 
 extern UVLET_API constinit thread_local Hub* this_hub __attribute__((tls_model("initial-exec")));
 
+// Whether this OS thread has called what may block since somebody began to watch for it. A call
+// that need not wait looks at how many watch, in all threads, and no further; waits are noticed by
+// Root::watched, which costs those nothing that nobody watches.
+extern UVLET_API constinit thread_local bool blocking_called;
+extern UVLET_API std::atomic<int> blocking_call_watches;
+UVLET_API UVLET_COLD void set_blocking_called() noexcept;
+UVLET_INLINE void notice_blocking_call() noexcept {
+  if (blocking_call_watches.load(std::memory_order_relaxed) > 0) [[unlikely]]
+    set_blocking_called();
+}
+
 class UVLET_API Hub {
  public:
   // The hub of this OS thread, made on first use. Throws logic_error after the thread's hub ended.

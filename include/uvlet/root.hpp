@@ -202,16 +202,9 @@ class UVLET_API Root : public Context, public Link {
   void share_context(Root& other) { context = Handle<ContextVars>::share(&other.own_context()); }
 
   void refresh_attention() noexcept;
-  // Notices, in `awaited`, whether it waits from now on, at no cost to the waits of others.
-  void watch_for_wait() noexcept {
-    awaited = false;
-    watched = attention = true;
-  }
-  UVLET_COLD void waits() noexcept {
-    awaited = true;
-    watched = false;
-    refresh_attention();
-  }
+  // Its next wait sets blocking_called, at no cost to the waits of others.
+  void watch_for_wait() noexcept { watched = attention = true; }
+  UVLET_COLD void waits() noexcept;
   bool may_wait() const noexcept { return kind != Kind::loop; }
 
   // --- state; the hot part first
@@ -225,7 +218,6 @@ class UVLET_API Root : public Context, public Link {
   bool killed = false;            // a default kill is pending
   bool cancel_requested = false;  // `waiting` was asked to end and will do so later
   bool started = false;
-  bool awaited = false;  // it called awaitlet, or, if watched, waited
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
   Kind kind;
   int shields = 0;

@@ -184,6 +184,8 @@ UVLET_INLINE decltype(auto) block(Op&& op, bool* suspended = nullptr) {
     Hub& hub = Hub::get();
     Root& self = *hub.running();
     if (op.begin(hub, self, nullptr)) hub.wait_turn(self);
+  } else {
+    notice_blocking_call();
   }
   return op.await_resume();
 }

@@ -26,6 +26,9 @@
 namespace uvlet::inline UVLET_ABI {
 
 constinit thread_local Hub* this_hub = nullptr;
+constinit thread_local bool blocking_called = false;
+std::atomic<int> blocking_call_watches{0};
+void set_blocking_called() noexcept { blocking_called = true; }
 
 namespace {
 

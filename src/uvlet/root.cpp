@@ -87,6 +87,12 @@ void Root::refresh_attention() noexcept {
       kind == Kind::loop || killed || thrown || watched || cancel_requested || !pending.empty();
 }
 
+void Root::waits() noexcept {
+  set_blocking_called();
+  watched = false;
+  refresh_attention();
+}
+
 Interrupt* Root::first_deliverable() noexcept {
   const unsigned int now = uncaught_now();
   for (Interrupt* interrupt : pending)
