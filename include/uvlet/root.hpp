@@ -243,6 +243,9 @@ class UVLET_API Root : public Context, public Link {
   Interrupt* first_deliverable() noexcept;
 };
 
+// The coroutine that a suspended Root will go on with; null where it waits on a stack.
+UVLET_API std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept;
+
 // The context of this OS thread's own stack: a hub that is made later takes it for its main Root.
 UVLET_API Handle<ContextVars>& thread_context() noexcept;
 

@@ -27,6 +27,7 @@ struct NativePromise {
   static constexpr std::size_t alignment_max = 2 * sizeof(void*);
 
   std::coroutine_handle<> continuation{};  // the coroutine that awaits this one; null: the driver
+  void** owner = nullptr;                  // where that one keeps the address of this one's frame
 };
 template <class P>
 concept native_promise = std::is_base_of_v<NativePromise, P>;

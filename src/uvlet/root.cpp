@@ -73,6 +73,11 @@ ContextVars& Root::own_context() {
   return *context;
 }
 
+std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept {
+  if (root.waiting && root.waiting->coroutine()) return root.waiting->coroutine();
+  return root.wake ? root.wake : root.step;
+}
+
 Handle<ContextVars>& thread_context() noexcept {
   static thread_local Handle<ContextVars> context;
   return context;
