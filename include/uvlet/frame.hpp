@@ -12,12 +12,11 @@ namespace uvlet::inline UVLET_ABI {
 // another thread than the one that made them.
 class FrameCache {
  public:
-  static constexpr std::size_t class_bytes = 64;
-  static constexpr std::size_t classes = 16;
+  static constexpr std::size_t bytes_max = 1024;
   static constexpr unsigned blocks_kept_max = 4096;  // of each class
 
   static void* allocate(std::size_t bytes) {
-    const std::size_t index = (bytes - 1) / class_bytes;
+    const std::size_t index = class_of(bytes);
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
     if (index < classes) [[likely]] {
       Bin& bin = bins[index];
@@ -35,7 +34,7 @@ class FrameCache {
   }
 
   static void release(void* memory, std::size_t bytes) noexcept {
-    const std::size_t index = (bytes - 1) / class_bytes;
+    const std::size_t index = class_of(bytes);
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
     if (index < classes && bins[index].count < limit) [[likely]] {
       Bin& bin = bins[index];
@@ -52,6 +51,11 @@ class FrameCache {
   }
 
  private:
+  // Of 8, 24, 40, ... bytes: what malloc gives is filled to the last.
+  static constexpr std::size_t class_of(std::size_t bytes) noexcept { return (bytes + 7) / 16; }
+  static constexpr std::size_t bytes_of(std::size_t index) noexcept { return index * 16 + 8; }
+  static constexpr std::size_t classes = bytes_max / 16 + 1;
+
   struct Block {
     Block* next;
   };

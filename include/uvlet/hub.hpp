@@ -60,11 +60,13 @@ struct HubStats {
 // A green thread: its Root stands in the top page of its own stack, its function below it. A
 // dispatcher is one that lends its stack to Roots that have none.
 struct GreenRoot final : Root {
-  using Root::Root;
+  GreenRoot(Hub& owner, Kind what, void* site) noexcept : Root(owner, what), spawn_site(site) {}
   ~GreenRoot() = default;
   void (*run)(GreenRoot&) noexcept = nullptr;
   void* body = nullptr;
   char* stack = nullptr;
+  void* spawn_site;
+  void* pool = nullptr;  // the GreenPool it works for
 };
 
 // A Root without a stack of its own: a dispatcher's is lent to it whenever it is ready.
@@ -295,14 +297,17 @@ class UVLET_API Hub {
   std::atomic<int> senders_{0};        // within send(): the hub may not end under them
 };
 
-inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
-    : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
+inline Root::Root(Hub& owner, Kind what) noexcept : hub(&owner), kind(what), id(owner.next_id()) {
   attention = kind == Kind::loop;
   if (kind == Kind::task) depth = 1;
   parked_at = owner.last_turn();
   const Root* creator = owner.running();
   if (creator && creator->context && kind != Kind::dispatcher) [[unlikely]]
     context = creator->copy_context();
+}
+
+inline void* Root::spawned_at() const noexcept {
+  return kind == Kind::green ? static_cast<const GreenRoot*>(this)->spawn_site : nullptr;
 }
 
 inline Scope::Scope(Root& root) noexcept

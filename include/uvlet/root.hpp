@@ -46,9 +46,6 @@ class UVLET_API Identity : public FrameAllocated {
 
   std::uint64_t id;      // its Root's, from when it has one
   Root* root = nullptr;  // null once its frames are gone
-  std::uint32_t references = 1;
-  bool started = false;
-  bool finished = false;
 
  protected:
   virtual ~Identity();
@@ -59,6 +56,11 @@ class UVLET_API Identity : public FrameAllocated {
   void destroy() noexcept;
 
   std::unique_ptr<std::string> name_;
+
+ public:
+  std::uint32_t references = 1;
+  bool started = false;
+  bool finished = false;
 };
 
 // A counted pointer to an Identity or to a class derived from it.
@@ -144,7 +146,7 @@ class UVLET_API Root : public Context, public Link {
  public:
   enum class Kind : std::uint8_t { main, loop, green, dispatcher, task, foreign };
 
-  Root(Hub& owner, Kind what, void* spawn_site) noexcept;
+  Root(Hub& owner, Kind what) noexcept;
   Root(const Root&) = delete;
   Root& operator=(const Root&) = delete;
 
@@ -205,6 +207,8 @@ class UVLET_API Root : public Context, public Link {
   // Its next wait sets blocking_called, at no cost to the waits of others.
   void watch_for_wait() noexcept { watched = attention = true; }
   UVLET_COLD void waits() noexcept;
+  // Where it was spawned; null for all but green threads.
+  void* spawned_at() const noexcept;
   bool may_wait() const noexcept { return kind != Kind::loop; }
 
   // --- state; the hot part first
@@ -219,6 +223,7 @@ class UVLET_API Root : public Context, public Link {
   bool cancel_requested = false;  // `waiting` was asked to end and will do so later
   bool started = false;
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
+  bool holds_identity = false;
   Kind kind;
   int shields = 0;
   unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
@@ -226,10 +231,7 @@ class UVLET_API Root : public Context, public Link {
   std::exception_ptr thrown;  // taken, not yet thrown
   List<Interrupt> pending;
   Identity* identity = nullptr;
-  bool holds_identity = false;
   std::uint64_t id;
-  void* spawned_at;
-  void* pool = nullptr;  // the GreenPool it works for
   LocalValue* locals = nullptr;
   Handle<ContextVars> context;  // null: nothing was ever set
 

@@ -64,7 +64,7 @@ ThreadStack thread_stack() noexcept {
 }
 
 struct PlainRoot final : Root {
-  PlainRoot(Hub& owner, Kind what) noexcept : Root(owner, what, nullptr) { started = true; }
+  PlainRoot(Hub& owner, Kind what) noexcept : Root(owner, what) { started = true; }
   ~PlainRoot() = default;
 };
 
@@ -402,7 +402,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   root.off_stack();
 }
 
-StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what, nullptr) {
+StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what) {
   registration.root = this;
   owner.tasks_.push_back(&registration);
   ++owner.task_count_;
