@@ -47,9 +47,8 @@ bool Recv::attempt() noexcept {
   if (max_ == 0) return true;
   const std::size_t wanted = descriptor_->allowance(std::min(max_, scratch_bytes));
   if (wanted == 0) return false;
-  const ssize_t got = ::recv(fd(), scratch(), wanted, 0);
+  const ssize_t got = descriptor_->recv(scratch(), wanted);
   if (got < 0) return failed(errno);
-  descriptor_->drained = descriptor_->stream() && got > 0 && static_cast<std::size_t>(got) < wanted;
   try {
     data_.assign(scratch(), static_cast<std::size_t>(got));
   } catch (...) {
@@ -67,10 +66,9 @@ bool RecvInto::attempt() noexcept {
   if (buffer_.empty()) return true;
   const std::size_t wanted = descriptor_->allowance(buffer_.size());
   if (wanted == 0) return false;
-  const ssize_t got = ::recv(fd(), buffer_.data(), wanted, 0);
+  const ssize_t got = descriptor_->recv(buffer_.data(), wanted);
   if (got < 0) return failed(errno);
   received_ = static_cast<std::size_t>(got);
-  descriptor_->drained = descriptor_->stream() && got > 0 && received_ < wanted;
   return true;
 }
 
@@ -80,19 +78,21 @@ std::size_t RecvInto::result() {
 }
 
 bool Send::attempt() noexcept {
-  do {
+  while (!taken_) {
     const std::size_t wanted = descriptor_->allowance(left_.size());
     if (wanted == 0 && !left_.empty()) return false;
-    const ssize_t put = ::send(fd(), left_.data(), wanted, MSG_NOSIGNAL);
+    const ssize_t put = descriptor_->send(left_.data(), wanted);
     if (put < 0) return failed(errno);
     sent_ += static_cast<std::size_t>(put);
     left_.remove_prefix(static_cast<std::size_t>(put));
-  } while (all_ && !left_.empty());
-  return true;
+    taken_ = !all_ || left_.empty();
+  }
+  return descriptor_->flush() == 0 || failed(errno);
 }
 
 std::size_t Send::result() {
-  check("send");
+  const bool late = error_number == EAGAIN || error_number == ETIMEDOUT;
+  if (all_ || sent_ == 0 || !late) check("send");  // what a transport has taken counts
   return sent_;
 }
 
@@ -117,7 +117,10 @@ bool Accept::attempt() noexcept {
 
 std::pair<Socket, Address> Accept::result() {
   check("accept");
-  return {Socket(Socket::Adopted{std::exchange(accepted_, -1)}), std::move(peer_)};
+  Socket connection(Socket::Adopted{std::exchange(accepted_, -1)});
+  if (const uvlet::Transport* transport = descriptor_->transport())
+    connection.descriptor_->set_transport(transport->accepted());
+  return {std::move(connection), std::move(peer_)};
 }
 
 }  // namespace detail
@@ -174,7 +177,10 @@ aio::task<void> Socket::connect_async(Address address) {
   if (error != 0) fail(error, where.c_str());
 }
 
-void Socket::shutdown(int how) { check(::shutdown(require("shutdown"), how), "shutdown"); }
+void Socket::shutdown(int how) {
+  require("shutdown");
+  if (descriptor_->shutdown(how) < 0) descriptor_->fail(errno, "shutdown");
+}
 
 void Socket::close() noexcept {
   if (descriptor_) descriptor_->close();

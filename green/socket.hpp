@@ -66,6 +66,7 @@ class UVLET_API Send final : public uvlet::Operation<Send, uvlet::IoWait> {
   std::string_view left_;
   std::size_t sent_ = 0;
   bool all_;
+  bool taken_ = false;  // all that is to be sent
 };
 
 class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
@@ -146,6 +147,8 @@ class UVLET_API Socket {
   void close() noexcept;
   bool closed() const noexcept { return fileno() < 0; }
   int fileno() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
+  // Its readiness, and the way of its bytes. Null after a move.
+  uvlet::Descriptor* descriptor() const noexcept { return descriptor_.get(); }
   // The descriptor, open, is the caller's.
   int detach() noexcept;
   Socket dup() const;
