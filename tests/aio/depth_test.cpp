@@ -198,9 +198,10 @@ struct Foreign {
     void unhandled_exception() const noexcept { std::terminate(); }
   };
   explicit Foreign(std::coroutine_handle<promise_type> h) noexcept : handle(h) {}
-  Foreign(const Foreign&) = delete;
-  Foreign& operator=(const Foreign&) = delete;
-  ~Foreign() { handle.destroy(); }
+  Foreign(Foreign&& other) noexcept : handle(std::exchange(other.handle, nullptr)) {}
+  ~Foreign() {
+    if (handle) handle.destroy();
+  }
   std::coroutine_handle<promise_type> handle;
 };
 Foreign owner(aio::task<int> work) { co_await std::move(work); }
