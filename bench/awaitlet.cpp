@@ -23,18 +23,18 @@ double awaitlet_ready() {
   return bench::each_of(4'000'000, [] { green::awaitlet(ready()); });
 }
 
-double awaitlet_suspending_alone() {
-  return bench::each_of(1'000'000, [] { green::awaitlet(suspends_once()); });
-}
-
-// With another green thread to go to meanwhile: two switches a call, one of them ours.
+// Alone there is nobody to switch to meanwhile; else two switches a call, one of them ours.
+template <bool alone>
 double awaitlet_suspending() {
-  const auto other = green::spawn([] {
-    for (;;) green::sleep(0);
-  });
-  green::sleep(0);
-  const double time = awaitlet_suspending_alone();
-  other.kill();
+  green::GreenThread<void> other;
+  if (!alone) {
+    other = green::spawn([] {
+      for (;;) green::sleep(0);
+    });
+    green::sleep(0);
+  }
+  const double time = bench::each_of(1'000'000, [] { green::awaitlet(suspends_once()); });
+  if (!alone) other.kill();
   return time;
 }
 
@@ -73,38 +73,39 @@ int main(int argc, char** argv) {
   suite.bytes("idle task parked in sleep", idle_task_bytes, 400);
   suite.bytes("idle awaitable parked in a timer, Asio", ASIO(asio_idle_bytes));
 
-  const auto ours = suite.row("awaitlet of a ready task", awaitlet_ready);
-  const auto asio = suite.row("Asio spawn + co_spawn, ready", ASIO(asio_ready));
+  const auto ready_task = suite.row("awaitlet, ready", awaitlet_ready);
+  const auto asio = suite.row("Asio, ready", ASIO(asio_ready));
   const auto asio_any =
-      suite.row("Asio spawn + co_spawn, ready, any_io_executor", ASIO(asio_ready_any_executor));
-  const auto python = suite.row("Python's awaitlet, ready", peers::python("awaitlet_ready"));
-  const auto suspending = suite.row("awaitlet of a task that suspends once", awaitlet_suspending);
-  suite.row("the same, with nobody to switch to", awaitlet_suspending_alone);
-  const auto asio_suspending =
-      suite.row("Asio spawn + co_spawn, suspends once", ASIO(asio_suspending));
-  const auto asio_suspending_any = suite.row(
-      "Asio spawn + co_spawn, suspends once, any_io_executor", ASIO(asio_suspending_any_executor));
-  const auto python_suspending =
-      suite.row("Python's awaitlet, suspends once", peers::python("awaitlet_suspending"));
-  const auto thread = suite.row("an OS thread + promise a call", peers::thread_and_promise);
+      suite.row("Asio with any_io_executor, ready", ASIO(asio_ready_any_executor));
+  suite.row("Python's awaitlet, ready", peers::python("awaitlet_ready"));
+
+  const auto beside = suite.row("awaitlet, suspends beside another", awaitlet_suspending<false>);
+  const auto asio_beside =
+      suite.row("Asio, suspends beside another", ASIO(asio_suspending_beside_another));
+  const auto alone = suite.row("awaitlet, suspends alone", awaitlet_suspending<true>);
+  const auto asio_alone = suite.row("Asio, suspends alone", ASIO(asio_suspending));
+  const auto asio_any_alone =
+      suite.row("Asio with any_io_executor, suspends alone", ASIO(asio_suspending_any_executor));
+  const auto python_alone =
+      suite.row("Python's awaitlet, suspends alone", peers::python("awaitlet_suspending"));
+
+  const auto thread = suite.row("an OS thread + promise", peers::thread_and_promise);
   const auto thread_loop =
-      suite.row("an OS thread with a loop of its own a call", peers::thread_with_loop);
-  const auto python_thread = suite.row("Python: a thread with a loop of its own a call",
-                                       peers::python("thread_with_loop"));
+      suite.row("an OS thread with a loop of its own", peers::thread_with_loop);
+  suite.row("Python, a thread with a loop of its own", peers::python("thread_with_loop"));
   const auto created = suite.row("create_task + co_await of it", create_task_and_await);
   const auto spawned = suite.row("spawn + wait", spawn_and_wait);
 
-  suite.at_most(ours, 2.6);
-  suite.ahead(ours, asio, 35);
-  suite.ahead(ours, asio_any, 35);
-  suite.ahead(ours, python, 90);
-  suite.at_most(suspending, 10);
-  suite.ahead(suspending, asio_suspending, 9);
-  suite.ahead(suspending, asio_suspending_any, 9);
-  suite.ahead(suspending, python_suspending, 90);
-  suite.ahead(suspending, thread, 250);
-  suite.ahead(suspending, thread_loop, 250);
-  suite.ahead(suspending, python_thread, 250);
+  suite.at_most(ready_task, 2.6);
+  suite.ahead(ready_task, asio, 35);
+  suite.ahead(ready_task, asio_any, 35);
+  suite.at_most(beside, 10);
+  suite.ahead(beside, asio_beside, 9);
+  suite.ahead(alone, asio_alone, 9);
+  suite.ahead(alone, asio_any_alone, 9);
+  suite.ahead(alone, python_alone, 90);
+  suite.ahead(beside, thread, 250);
+  suite.ahead(beside, thread_loop, 250);
   suite.at_most(created, 25);
   suite.at_most(spawned, 12);
   return suite.run(argc, argv);

@@ -168,33 +168,33 @@ const char* Suite::verdict(const Target& target) const {
 
 std::string Suite::describe(const Target& target) const {
   const std::string& row = rows_[target.row].name;
-  if (target.peer == none) return row + ": jumps, at most";
+  if (target.peer == none) return row + ": bare jumps, at most";
   return row + ": ahead of " + rows_[target.peer].name + ", at least";
 }
 
 void Suite::print() const {
-  std::printf("%-56s %10s %8s %17s\n", "", "ns", "x jump", "95 % interval");
-  std::printf("%-56s %10s %8s\n", "jump_fcontext, one way", number(median(raw_).value).c_str(),
+  std::printf("%-42s %10s %8s %17s\n", "", "ns", "x jump", "95 % interval");
+  std::printf("%-42s %10s %8s\n", "jump_fcontext, one way", number(median(raw_).value).c_str(),
               "1");
   for (const Times& row : rows_) {
     if (!row.measure) {
-      std::printf("%-56s %10s\n", row.name.c_str(), "not here");
+      std::printf("%-42s %10s\n", row.name.c_str(), "not here");
       continue;
     }
     const Median ratio = median(row.ratios);
-    std::printf("%-56s %10s %8s %17s\n", row.name.c_str(), number(median(row.times).value).c_str(),
+    std::printf("%-42s %10s %8s %17s\n", row.name.c_str(), number(median(row.times).value).c_str(),
                 number(ratio.value).c_str(),
                 (number(ratio.low) + " - " + number(ratio.high)).c_str());
   }
   for (const Bytes& row : bytes_) {
     if (!row.measure)
-      std::printf("%-56s %10s\n", row.name.c_str(), "not here");
+      std::printf("%-42s %10s\n", row.name.c_str(), "not here");
     else
-      std::printf("%-56s %4.0f bytes\n", row.name.c_str(), row.value);
+      std::printf("%-42s %4.0f bytes\n", row.name.c_str(), row.value);
   }
   std::printf("\n%-90s %7s %7s %17s\n", "target", "", "ratio", "95 % interval");
   for (const Target& target : targets_) {
-    std::printf("%-90s %7s", describe(target).c_str(), number(target.factor).c_str());
+    std::printf("%-78s %7s", describe(target).c_str(), number(target.factor).c_str());
     if (!here(target)) {
       std::printf(" %7s\n", "not here");
       continue;
@@ -205,7 +205,7 @@ void Suite::print() const {
   }
   for (const Bytes& row : bytes_)
     if (row.limit > 0)
-      std::printf("%-90s %7.0f %7.0f %17s  %s\n", (row.name + ": bytes, at most").c_str(),
+      std::printf("%-78s %7.0f %7.0f %17s  %s\n", (row.name + ": bytes, at most").c_str(),
                   row.limit, row.value, "", row.value <= row.limit ? "met" : "LOST");
 }
 

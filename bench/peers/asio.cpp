@@ -49,13 +49,19 @@ asio::awaitable<int, Executor> suspends_once() {
 }
 
 template <class Executor>
-double each_of(int calls, asio::awaitable<int, Executor> (*work)()) {
+double each_of(int calls, asio::awaitable<int, Executor> (*work)(), bool beside_another = false) {
   asio::io_context context(1);
   const Executor executor = context.get_executor();
   double time = 0;
+  bool ended = false;
   auto caller = [&](Yield<Executor> yield) {
     time = bench::each_of(calls, [&] { await<Executor>(executor, work(), yield); });
+    ended = true;
   };
+  auto other = [&](Yield<Executor> yield) {
+    while (!ended) asio::post(yield);
+  };
+  if (beside_another) asio::spawn(executor, other, asio::detached);
   asio::spawn(executor, caller, asio::detached);
   context.run();
   return time;
@@ -68,6 +74,7 @@ using Any = asio::any_io_executor;
 
 double asio_ready() { return each_of<Fast>(100'000, ready); }
 double asio_suspending() { return each_of<Fast>(100'000, suspends_once); }
+double asio_suspending_beside_another() { return each_of<Fast>(100'000, suspends_once, true); }
 double asio_ready_any_executor() { return each_of<Any>(100'000, ready); }
 double asio_suspending_any_executor() { return each_of<Any>(100'000, suspends_once); }
 

@@ -8,9 +8,11 @@
 namespace peers {
 
 // Boost.Asio: a stackful coroutine (spawn) waits for an awaitable (co_spawn). With the executor's
-// own type, where Asio is fastest, and with any_io_executor, which is its default.
+// own type, where Asio is fastest, and with any_io_executor, which is its default. Beside another:
+// one that yields all the time.
 double asio_ready();
 double asio_suspending();
+double asio_suspending_beside_another();
 double asio_ready_any_executor();
 double asio_suspending_any_executor();
 double asio_idle_bytes();
