@@ -12,14 +12,14 @@ namespace uvlet::inline UVLET_ABI {
 // another thread than the one that made them.
 class FrameCache {
  public:
-  static constexpr std::size_t class_bytes = 64;
-  static constexpr std::size_t classes = 16;
+  static constexpr std::size_t classes = 29;
+  static constexpr std::size_t bytes_max = 1024;
   static constexpr unsigned blocks_kept_max = 4096;  // of each class
 
   static void* allocate(std::size_t bytes) {
-    const std::size_t index = (bytes - 1) / class_bytes;
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
-    if (index < classes) [[likely]] {
+    if (bytes <= bytes_max) [[likely]] {
+      const std::size_t index = index_of(bytes);
       Bin& bin = bins[index];
       if (Block* block = bin.first) [[likely]] {
         bin.first = block->next;
@@ -28,25 +28,20 @@ class FrameCache {
       }
       return refill(index);
     }
-#else
-    (void)index;  // malloc's own quarantine finds what a cache would hide
-#endif
+#endif  // malloc's own quarantine finds what a cache would hide
     return ::operator new(bytes);
   }
 
-  static void release(void* memory, std::size_t bytes) noexcept {
-    const std::size_t index = (bytes - 1) / class_bytes;
+  static void release(void* memory, [[maybe_unused]] std::size_t bytes) noexcept {
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
-    if (index < classes && bins[index].count < limit) [[likely]] {
-      Bin& bin = bins[index];
+    if (bytes <= bytes_max && bins[index_of(bytes)].count < limit) [[likely]] {
+      Bin& bin = bins[index_of(bytes)];
       auto* block = static_cast<Block*>(memory);
       block->next = bin.first;
       bin.first = block;
       ++bin.count;
       return;
     }
-#else
-    (void)index;
 #endif
     ::operator delete(memory);
   }
@@ -59,6 +54,16 @@ class FrameCache {
     Block* first;
     unsigned count;
   };
+
+  // 16 bytes apart up to 248, as malloc adds 8 and rounds up to 16; then 64 apart.
+  static constexpr std::size_t fine_classes = 16;
+  static constexpr std::size_t fine_bytes_max = 248;
+  static constexpr std::size_t index_of(std::size_t bytes) {
+    return bytes <= fine_bytes_max ? (bytes + 7) / 16 : fine_classes - 4 + (bytes + 63) / 64;
+  }
+  static constexpr std::size_t size_of(std::size_t index) {
+    return index < fine_classes ? 16 * index + 8 : 64 * (index + 4 - fine_classes);
+  }
   UVLET_API UVLET_COLD static void* refill(std::size_t index);
   friend struct FrameCacheCleaner;
 

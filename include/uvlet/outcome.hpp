@@ -50,11 +50,13 @@ class OutcomeBase {
   }
 
  protected:
-  bool settled_ = false;
   std::exception_ptr error_;
 
  private:
   List<Listener> listeners_;
+
+ protected:
+  bool settled_ = false;  // at the end: a small value shares its word
 };
 
 // A value or an exception that comes once and is kept for any number of readers.

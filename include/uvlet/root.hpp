@@ -225,6 +225,7 @@ class UVLET_API Root : public Context, public Link {
   bool started = false;
   bool awaited = false;  // it called awaitlet, or, if watched, waited
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
+  bool holds_identity = false;
   Kind kind;
   int shields = 0;
   unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
@@ -232,7 +233,6 @@ class UVLET_API Root : public Context, public Link {
   std::exception_ptr thrown;  // taken, not yet thrown
   List<Interrupt> pending;
   Identity* identity = nullptr;
-  bool holds_identity = false;
   std::uint64_t id;
   void* spawned_at;
   void* pool = nullptr;  // the GreenPool it works for

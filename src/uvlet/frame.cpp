@@ -26,7 +26,7 @@ struct FrameCacheCleaner {
 
 void* FrameCache::refill(std::size_t index) {
   static thread_local FrameCacheCleaner cleaner;
-  return ::operator new((index + 1) * class_bytes);
+  return ::operator new(size_of(index));
 }
 
 }  // namespace uvlet::inline UVLET_ABI
