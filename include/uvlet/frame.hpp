@@ -20,10 +20,8 @@ class FrameCache {
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
     if (bytes <= bytes_max) [[likely]] {
       const std::size_t index = index_of(bytes);
-      Bin& bin = bins[index];
-      if (Block* block = bin.first) [[likely]] {
-        bin.first = block->next;
-        --bin.count;
+      if (Block* block = first[index]) [[likely]] {
+        first[index] = block->next;
         return block;
       }
       return refill(index);
@@ -34,25 +32,24 @@ class FrameCache {
 
   static void release(void* memory, [[maybe_unused]] std::size_t bytes) noexcept {
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
-    if (bytes <= bytes_max && bins[index_of(bytes)].count < limit) [[likely]] {
-      Bin& bin = bins[index_of(bytes)];
-      auto* block = static_cast<Block*>(memory);
-      block->next = bin.first;
-      bin.first = block;
-      ++bin.count;
-      return;
+    if (bytes <= bytes_max) [[likely]] {
+      Block*& below = first[index_of(bytes)];
+      const unsigned depth = below ? below->depth + 1 : 1;
+      if (depth <= limit) [[likely]] {
+        below = new (memory) Block{below, depth};
+        return;
+      }
     }
 #endif
     ::operator delete(memory);
   }
 
  private:
+  // Each knows how many there are: one counter, changed by every call, would be what calls wait
+  // for.
   struct Block {
     Block* next;
-  };
-  struct Bin {
-    Block* first;
-    unsigned count;
+    unsigned depth;
   };
 
   // 16 bytes apart up to 248, as malloc adds 8 and rounds up to 16; then 64 apart.
@@ -62,13 +59,14 @@ class FrameCache {
     return bytes <= fine_bytes_max ? (bytes + 7) / 16 : fine_classes - 4 + (bytes + 63) / 64;
   }
   static constexpr std::size_t size_of(std::size_t index) {
+    if (index == 0) return sizeof(Block);
     return index < fine_classes ? 16 * index + 8 : 64 * (index + 4 - fine_classes);
   }
   UVLET_API UVLET_COLD static void* refill(std::size_t index);
   friend struct FrameCacheCleaner;
 
   // `limit` is 0 until the thread's cleaner is registered and after it has run.
-  UVLET_API static constinit thread_local Bin bins[classes]
+  UVLET_API static constinit thread_local Block* first[classes]
       __attribute__((tls_model("initial-exec")));
   UVLET_API static constinit thread_local unsigned limit __attribute__((tls_model("initial-exec")));
 };
