@@ -175,7 +175,10 @@ aio::task<void> Socket::connect_async(Address address) {
   if (error != 0) fail(error, where.c_str());
 }
 
-void Socket::shutdown(int how) { check(::shutdown(require("shutdown"), how), "shutdown"); }
+void Socket::shutdown(int how) {
+  check(::shutdown(require("shutdown"), how), "shutdown");
+  descriptor_->retry();  // a unix socket that is full is not reported as one to write to
+}
 
 void Socket::close() noexcept {
   if (!descriptor_) return;

@@ -202,6 +202,7 @@ class UVLET_API Socket {
   }
   std::optional<Duration> gettimeout() const noexcept { return timeout_; }
 
+  // SHUT_RD, SHUT_WR or SHUT_RDWR: who waits in that direction sees it at once.
   void shutdown(int how);
   // Wakes whoever is blocked in it with EBADF; the number is free when it returns, or, if there are
   // Files, when the last of them is closed. Never blocks.

@@ -72,6 +72,8 @@ class UVLET_API Descriptor {
   bool taken(Direction direction) const noexcept {
     return requests_[static_cast<int>(direction)] != nullptr;
   }
+  // Lets who waits try again, after a change that the operating system does not tell of.
+  void retry() noexcept;
   // Wakes with EBADF who waits on behalf of this user.
   void dismiss(const void* user) noexcept;
 

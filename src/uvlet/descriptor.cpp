@@ -168,6 +168,15 @@ int Descriptor::release() noexcept {
   return fd;
 }
 
+void Descriptor::retry() noexcept {
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    IoRequest* request = requests_[static_cast<int>(direction)];
+    if (!request || !request->attempt()) continue;
+    take(direction);
+    request->complete();
+  }
+}
+
 void Descriptor::dismiss(const void* user) noexcept {
   for (const Direction direction : {Direction::read, Direction::write}) {
     IoRequest* request = requests_[static_cast<int>(direction)];
