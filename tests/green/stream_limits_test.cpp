@@ -13,6 +13,7 @@
 #include <functional>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <uvlet/config.hpp>
 
 using green::File;
 using green::Socket;
@@ -236,7 +237,9 @@ TEST_CASE("a fast writer and a slow reader: memory stays flat") {
     }
     writer.wait();
     CHECK(got >= bytes);
+#if !defined(UVLET_ASAN)  // it keeps what was freed for a while
     CHECK(most < before + (4 << 20));
+#endif
   }
 }
 
