@@ -130,24 +130,18 @@ class Use {
   std::shared_ptr<SharedDescriptor> descriptor_;
 };
 
-aio::task<std::size_t> on_thread(FileState& file, Direction direction, char* data,
-                                 std::size_t bytes) {
-  const Use use(file);
-  const uvlet::Shield shield;
-  auto call = [fd = use.fd(), direction, data, bytes] {
-    const ssize_t count =
-        direction == Direction::read ? ::read(fd, data, bytes) : ::write(fd, data, bytes);
-    if (count < 0) fail(errno, direction == Direction::read ? "read" : "write");
-    return static_cast<std::size_t>(count);
-  };
-  co_return co_await aio::to_thread(std::move(call));
-}
-
 aio::task<std::size_t> fill_regular(FileState& file) {
-  std::string chunk(chunk_bytes, '\0');
-  const std::size_t got = co_await on_thread(file, Direction::read, chunk.data(), chunk.size());
-  file.input.append(chunk, 0, got);
-  co_return got;
+  const uvlet::Shield shield;
+  auto call = [use = std::make_shared<Use>(file)] {
+    std::string chunk(chunk_bytes, '\0');
+    const ssize_t got = ::read(use->fd(), chunk.data(), chunk.size());
+    if (got < 0) fail(errno, "read");
+    chunk.resize(static_cast<std::size_t>(got));
+    return chunk;
+  };
+  const std::string chunk = co_await aio::to_thread(std::move(call));
+  file.input.append(chunk);
+  co_return chunk.size();
 }
 
 // To where the reader is: what was read ahead is read again.
@@ -159,9 +153,16 @@ void rewind(FileState& file) noexcept {
 }
 
 aio::task<void> drain_regular(FileState& file) {
-  while (file.unsent() > 0)
-    file.sent +=
-        co_await on_thread(file, Direction::write, file.output.data() + file.sent, file.unsent());
+  const uvlet::Shield shield;
+  while (file.unsent() > 0) {
+    auto call = [use = std::make_shared<Use>(file), block = file.output.substr(file.sent)] {
+      const ssize_t put = ::write(use->fd(), block.data(), block.size());
+      if (put < 0) fail(errno, "write");
+      return static_cast<std::size_t>(put);
+    };
+    const std::size_t put = co_await aio::to_thread(std::move(call));
+    file.sent += put;
+  }
 }
 
 // --- any file ------------------------------------------------------------------------------------
@@ -203,7 +204,7 @@ aio::task<std::size_t> fill(State file) {
 
 std::string take(FileState& file, std::size_t bytes) {
   std::string data;
-  if (file.taken == 0 && bytes == file.input.size()) {
+  if (file.taken == 0 && bytes == file.input.size() && bytes >= file.input.capacity() / 2) {
     data.swap(file.input);
     return data;
   }
@@ -253,7 +254,8 @@ aio::task<std::string> read_line(State file) {
     const std::size_t at = file->input.find('\n', file->taken + searched);
     if (at != std::string::npos) co_return take(*file, at + 1 - file->taken);
     searched = file->available();
-    if (co_await fill(file) == 0) co_return take(*file, file->available());
+    const std::size_t got = co_await fill(file);
+    if (got == 0) co_return take(*file, file->available());
   }
 }
 
@@ -316,7 +318,7 @@ File::~File() {
   detail::FileState& file = *state_;
   if (file.unsent() > 0 && file.error == 0 && !file.writing && !detail::send_at_once(file)) {
     try {
-      if (uvlet::Hub* hub = uvlet::Hub::existing()) {
+      if (uvlet::Hub* hub = uvlet::Hub::existing(); hub && !hub->ending()) {
         file.dropped = true;
         hub->spawn([state = state_] { detail::drive(detail::close_file(state)); });
         return;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <functional>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -254,7 +255,8 @@ aio::task<std::pair<pid_t, int>> waitpid_async(pid_t pid, int options) {
       co_return child.result();
     }
   }
-  co_await aio::detail::wait_signal_until(SIGCHLD, [&child] { return child.look(); });
+  std::function<bool()> look = [&child] { return child.look(); };
+  co_await aio::detail::wait_signal_until(SIGCHLD, std::move(look));
   co_return child.result();
 }
 

@@ -35,7 +35,8 @@ UVLET_API File fdopen(int fd);
 
 // The process whose state changed, and its status as waitpid(2) gives it; {0, 0} with WNOHANG while
 // there is none. The end of one process is an event of its own; a whole group, any child (-1), and
-// stops are looked for whenever SIGCHLD comes. Blocks the green thread. Cancel point.
+// stops are looked for whenever SIGCHLD comes. -1 takes the children of others too, a Popen's.
+// Blocks the green thread. Cancel point.
 UVLET_API std::pair<pid_t, int> waitpid(pid_t pid, int options = 0);
 UVLET_API aio::task<std::pair<pid_t, int>> waitpid_async(pid_t pid, int options = 0);
 

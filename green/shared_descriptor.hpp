@@ -11,7 +11,7 @@
 
 namespace green::detail {
 
-// Closed when the last of its users closes it. A user's calls carry its address as their handle,
+// Closed when the last of its users closes it. A user's calls carry its address,
 // the Socket's none.
 struct SharedDescriptor final : uvlet::Descriptor {
   using Descriptor::Descriptor;
