@@ -26,10 +26,9 @@ constexpr std::size_t buffer_bytes = 64 * 1024;  // that may wait to be sent
 }
 
 ssize_t transmit(const FileState& file, std::size_t bytes) noexcept {
-  const int fd = file.descriptor->fd();
   const char* data = file.output.data() + file.sent;
-  return file.kind == FileKind::socket ? ::send(fd, data, bytes, MSG_NOSIGNAL)
-                                       : ::write(fd, data, bytes);
+  return file.kind == FileKind::socket ? file.descriptor->send(data, bytes)
+                                       : ::write(file.descriptor->fd(), data, bytes);
 }
 
 // Reads more into the buffer; gives the number of bytes, 0 at the end.
@@ -51,11 +50,10 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
     static thread_local char buffer[chunk_bytes];
     const std::size_t wanted = descriptor_->allowance(sizeof buffer);
     if (wanted == 0) return false;
-    const ssize_t got = file_.kind == FileKind::socket ? ::recv(fd(), buffer, wanted, 0)
+    const ssize_t got = file_.kind == FileKind::socket ? descriptor_->recv(buffer, wanted)
                                                        : ::read(fd(), buffer, wanted);
     if (got < 0) return failed(errno);
     got_ = static_cast<std::size_t>(got);
-    descriptor_->drained = descriptor_->stream() && got > 0 && got_ < wanted;
     try {
       file_.input.append(buffer, got_);
     } catch (...) {
@@ -84,14 +82,14 @@ class Drain final : public uvlet::Operation<Drain, uvlet::IoWait> {
       const std::size_t wanted = descriptor_->allowance(file_.unsent());
       if (wanted == 0) return false;
       const ssize_t put = transmit(file_, wanted);
-      if (put < 0) {
-        const bool over = failed(errno);
-        if (over) file_.error = error_number;
-        return over;
-      }
+      if (put < 0) return broken(errno);
       file_.sent += static_cast<std::size_t>(put);
     }
-    return true;
+    return descriptor_->flush() == 0 || broken(errno);
+  }
+  bool broken(int error) noexcept {
+    if (failed(error)) file_.error = error;
+    return file_.error != 0;
   }
 
   FileState& file_;
@@ -177,7 +175,7 @@ const State& opened(const State& file, const char* call) {
 }
 
 aio::task<void> drain(State file) {
-  if (file->error != 0) fail(file->error, "write");
+  if (file->error != 0) file->descriptor->fail(file->error, "write");
   if (file->unsent() == 0) co_return;
   if (file->kind == FileKind::regular) {
     co_await drain_regular(*file);
@@ -261,7 +259,7 @@ aio::task<std::string> read_line(State file) {
 
 aio::task<void> write_all(State file, std::string_view data) {
   const Turn turn(opened(file, "write"), Direction::write);
-  if (file->error != 0) fail(file->error, "write");
+  if (file->error != 0) file->descriptor->fail(file->error, "write");
   if (file->kind == FileKind::regular) rewind(*file);
   do {
     if (file->unsent() >= buffer_bytes) co_await drain(file);

@@ -79,6 +79,7 @@ std::size_t worth_receiving(const Descriptor& descriptor, std::size_t max) noexc
 }
 
 bool ReceiveMessage::attempt() noexcept {
+  if (descriptor_->transport()) return failed(EOPNOTSUPP);  // messages would pass it by
   if (max_ == 0 && descriptor_->stream()) return true;
   const std::size_t wanted =
       descriptor_->allowance(into_ ? max_ : worth_receiving(*descriptor_, max_));
@@ -220,6 +221,7 @@ aio::task<std::size_t> send_message(Shared socket, std::optional<Duration> limit
                                     std::string_view data, std::optional<Address> to,
                                     std::span<const int> fds) {
   if (!socket || socket->fd() < 0) fail(EBADF, "send");
+  if (socket->transport()) fail(EOPNOTSUPP, "send");
   if (fds.size() > fds_max)
     throw std::invalid_argument("sendmsg: " + std::to_string(fds.size()) +
                                 " descriptors in one message");

@@ -38,7 +38,8 @@ class SendFile final : public uvlet::Operation<SendFile, uvlet::IoWait> {
 
  private:
   bool attempt() noexcept override {
-    while (part_.left > 0) {
+    possible_ = !descriptor_->transport();  // the kernel's bytes would pass it by
+    while (possible_ && part_.left > 0) {
       const std::size_t wanted = descriptor_->allowance(std::min(part_.left, sendfile_max));
       if (wanted == 0) return false;
       off_t at = part_.offset + static_cast<off_t>(part_.sent);

@@ -42,9 +42,8 @@ bool Recv::attempt() noexcept {
   if (wanted == 0) return false;
   char* const buffer = scratch(wanted);
   if (!buffer) return failed(ENOMEM);
-  const ssize_t got = ::recv(fd(), buffer, wanted, 0);
+  const ssize_t got = descriptor_->recv(buffer, wanted);
   if (got < 0) return failed(errno);
-  descriptor_->drained = descriptor_->stream() && got > 0 && static_cast<std::size_t>(got) < wanted;
   try {
     data_.assign(buffer, static_cast<std::size_t>(got));
   } catch (...) {
@@ -62,10 +61,9 @@ bool RecvInto::attempt() noexcept {
   if (buffer_.empty()) return true;
   const std::size_t wanted = descriptor_->allowance(buffer_.size());
   if (wanted == 0) return false;
-  const ssize_t got = ::recv(fd(), buffer_.data(), wanted, 0);
+  const ssize_t got = descriptor_->recv(buffer_.data(), wanted);
   if (got < 0) return failed(errno);
   received_ = static_cast<std::size_t>(got);
-  descriptor_->drained = descriptor_->stream() && got > 0 && received_ < wanted;
   return true;
 }
 
@@ -75,19 +73,21 @@ std::size_t RecvInto::result() {
 }
 
 bool Send::attempt() noexcept {
-  do {
+  while (!taken_) {
     const std::size_t wanted = descriptor_->allowance(left_.size());
     if (wanted == 0 && !left_.empty()) return false;
-    const ssize_t put = ::send(fd(), left_.data(), wanted, MSG_NOSIGNAL);
+    const ssize_t put = descriptor_->send(left_.data(), wanted);
     if (put < 0) return failed(errno);
     sent_ += static_cast<std::size_t>(put);
     left_.remove_prefix(static_cast<std::size_t>(put));
-  } while (all_ && !left_.empty());
-  return true;
+    taken_ = !all_ || left_.empty();
+  }
+  return descriptor_->flush() == 0 || failed(errno);
 }
 
 std::size_t Send::result() {
-  check("send");
+  const bool late = error_number == EAGAIN || error_number == ETIMEDOUT;
+  if (all_ || sent_ == 0 || !late) check("send");  // what a transport has taken counts
   return sent_;
 }
 
@@ -103,6 +103,8 @@ bool Accept::attempt() noexcept {
   if (fd < 0) return accept_failed(errno);
   accepted_ = fd;
   try {
+    if (const uvlet::Transport* transport = descriptor_->transport())
+      transport_ = transport->accepted();
     peer_ = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
   } catch (...) {
     error_number = ENOMEM;
@@ -112,7 +114,9 @@ bool Accept::attempt() noexcept {
 
 std::pair<Socket, Address> Accept::result() {
   check("accept");
-  return {Socket(Socket::Adopted{std::exchange(accepted_, -1)}), std::move(peer_)};
+  Socket connection(Socket::Adopted{std::exchange(accepted_, -1)});
+  if (transport_) connection.descriptor_->set_transport(std::move(transport_));
+  return {std::move(connection), std::move(peer_)};
 }
 
 }  // namespace detail
@@ -176,8 +180,11 @@ aio::task<void> Socket::connect_async(Address address) {
 }
 
 void Socket::shutdown(int how) {
-  check(::shutdown(require("shutdown"), how), "shutdown");
-  descriptor_->retry();  // a unix socket that is full is not reported as one to write to
+  require("shutdown");
+  if (descriptor_->shutdown(how) < 0) descriptor_->fail(errno, "shutdown");
+  // A unix socket that is full is not reported as one to write to.
+  descriptor_->retry(uvlet::Direction::read);
+  descriptor_->retry(uvlet::Direction::write);
 }
 
 void Socket::close() noexcept {

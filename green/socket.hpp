@@ -70,6 +70,7 @@ class UVLET_API Send final : public uvlet::Operation<Send, uvlet::IoWait> {
   std::string_view left_;
   std::size_t sent_ = 0;
   bool all_;
+  bool taken_ = false;  // all that is to be sent
 };
 
 class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
@@ -83,6 +84,7 @@ class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
  private:
   bool attempt() noexcept override;
   int accepted_ = -1;
+  std::unique_ptr<uvlet::Transport> transport_;  // the connection's, of a listener that has one
   Address peer_;
 };
 
@@ -209,6 +211,8 @@ class UVLET_API Socket {
   void close() noexcept;
   bool closed() const noexcept { return fileno() < 0; }
   int fileno() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
+  // Its readiness, and the way of its bytes. Null when closed, and after a move.
+  uvlet::Descriptor* descriptor() const noexcept { return descriptor_.get(); }
   // The descriptor, open, is the caller's; Files of it are closed.
   int detach() noexcept;
   Socket dup() const;

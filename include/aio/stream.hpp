@@ -2,6 +2,7 @@
 
 #include <aio/task.hpp>
 #include <uvlet/address.hpp>
+#include <uvlet/descriptor.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -36,7 +37,7 @@ struct StreamOwner;
 class UVLET_API Stream {
  public:
   // Takes over a connected, non-blocking socket.
-  static Stream from_fd(int fd);
+  static Stream from_fd(int fd, std::unique_ptr<uvlet::Transport> transport = nullptr);
 
   // What there is, up to `max` bytes; "" at the end of the stream.
   task<std::string> read(std::size_t max);
@@ -59,6 +60,8 @@ class UVLET_API Stream {
   void close();
   task<void> wait_closed();
   int fileno() const;  // -1 when closed
+  // Its readiness, and the way of its bytes.
+  uvlet::Descriptor& descriptor() const;
 
  private:
   explicit Stream(std::shared_ptr<detail::StreamOwner> owner) noexcept;

@@ -5,13 +5,16 @@
 #include <uvlet/config.hpp>
 #include <uvlet/duration.hpp>
 #include <uvlet/timer.hpp>
+#include <uvlet/transport.hpp>
 #include <uvlet/waiter.hpp>
 
 #include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <utility>
 
 namespace uvlet::inline UVLET_ABI {
 
@@ -64,6 +67,39 @@ class UVLET_API Descriptor {
   // The last read was short: nothing is left, so the next one waits without trying.
   bool drained = false;
 
+  // As the system calls, without signals; through the transport, if there is one.
+  ssize_t recv(char* data, std::size_t bytes) noexcept {
+    if (transport_) [[unlikely]]
+      return transport_->recv(*this, data, bytes);
+    const ssize_t got = ::recv(fd_, data, bytes, 0);
+    if (got >= 0) drained = stream_ && got > 0 && static_cast<std::size_t>(got) < bytes;
+    return got;
+  }
+  ssize_t send(const char* data, std::size_t bytes) noexcept {
+    if (transport_) [[unlikely]]
+      return transport_->send(*this, data, bytes);
+    return ::send(fd_, data, bytes, MSG_NOSIGNAL);
+  }
+  // 0 once the system has all that send() took, else -1 and the errno.
+  int flush() noexcept {
+    if (transport_) [[unlikely]]
+      return transport_->flush(*this);
+    return 0;
+  }
+  int shutdown(int how) noexcept;
+  // Throws what a call failed with: the transport's error, or system_error.
+  [[noreturn]] void fail(int error, const char* call) const;
+
+  // Null: the bytes go as they are. It lives as long as the Descriptor.
+  Transport* transport() const noexcept { return transport_.get(); }
+  void set_transport(std::unique_ptr<Transport> transport) noexcept {
+    transport_ = std::move(transport);
+  }
+  // For the transport: what it wants has changed.
+  void update_watch() noexcept;
+  // Whoever waits in this direction may get on, though the system does not tell.
+  void retry(Direction direction) noexcept;
+
   // Tries it again whenever the descriptor may be ready. Throws logic_error if somebody waits in
   // this direction already, system_error if the descriptor cannot be watched.
   void wait(IoRequest& request, Direction direction);
@@ -72,8 +108,6 @@ class UVLET_API Descriptor {
   bool taken(Direction direction) const noexcept {
     return requests_[static_cast<int>(direction)] != nullptr;
   }
-  // Lets who waits try again, after a change that the operating system does not tell of.
-  void retry() noexcept;
   // Wakes with EBADF who waits on behalf of this user.
   void dismiss(const void* user) noexcept;
 
@@ -81,6 +115,8 @@ class UVLET_API Descriptor {
   struct Watch;
   friend struct Watch;
   void arm(Direction direction);
+  void watch();
+  bool wants(Direction direction) const noexcept;
   int release() noexcept;
   void forget_watch() noexcept;
   IoRequest* take(Direction direction) noexcept;
@@ -90,6 +126,7 @@ class UVLET_API Descriptor {
   bool stream_;
   bool refused_ = false;    // by the simulation, the last time
   bool simulated_ = false;  // made in a simulation, whose fault plan streams obey
+  std::unique_ptr<Transport> transport_;
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
 };

@@ -40,14 +40,15 @@ struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<Stream
     while (unsent() > 0) {
       const std::size_t wanted = descriptor.allowance(unsent());
       if (wanted == 0) return false;
-      const ssize_t put = ::send(descriptor.fd(), output.data() + sent, wanted, MSG_NOSIGNAL);
-      if (put < 0) {
-        if (errno == EAGAIN || errno == EINTR) return false;
-        error_number = errno;
-        return true;
-      }
+      const ssize_t put = descriptor.send(output.data() + sent, wanted);
+      if (put < 0) return failed(errno);
       sent += static_cast<std::size_t>(put);
     }
+    return descriptor.flush() == 0 || failed(errno);
+  }
+  bool failed(int error) noexcept {
+    if (error == EAGAIN || error == EINTR) return false;
+    error_number = error;
     return true;
   }
   void complete() noexcept override {
@@ -68,7 +69,7 @@ struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<Stream
   void flushed() noexcept {
     output.clear();
     sent = 0;
-    if (end_wanted && open()) ::shutdown(descriptor.fd(), SHUT_WR);
+    if (end_wanted && open()) descriptor.shutdown(SHUT_WR);
     if (close_wanted) descriptor.close();
     changed.notify_all();
   }
@@ -111,9 +112,8 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
     static thread_local char buffer[chunk_bytes];
     const std::size_t wanted = descriptor_->allowance(sizeof buffer);
     if (wanted == 0) return false;
-    const ssize_t got = ::recv(fd(), buffer, wanted, 0);
+    const ssize_t got = descriptor_->recv(buffer, wanted);
     if (got < 0) return failed(errno);
-    descriptor_->drained = got > 0 && static_cast<std::size_t>(got) < wanted;
     state_.ended = got == 0;
     try {
       state_.input.append(buffer, static_cast<std::size_t>(got));
@@ -181,7 +181,7 @@ task<std::string> read_until(Shared state, std::string separator) {
 
 task<void> drained(Shared state) {
   while (state->unsent() > limit_bytes && state->error_number == 0) co_await state->changed.wait();
-  if (state->error_number != 0) fail(state->error_number, "write");
+  if (state->error_number != 0) state->descriptor.fail(state->error_number, "write");
 }
 
 task<void> closed(Shared state) {
@@ -193,10 +193,11 @@ task<void> closed(Shared state) {
 
 Stream::Stream(std::shared_ptr<detail::StreamOwner> owner) noexcept : owner_(std::move(owner)) {}
 
-Stream Stream::from_fd(int fd) {
+Stream Stream::from_fd(int fd, std::unique_ptr<uvlet::Transport> transport) {
   std::shared_ptr<detail::StreamState> state;
   try {
     state = std::make_shared<detail::StreamState>(fd);
+    state->descriptor.set_transport(std::move(transport));
     return Stream(std::make_shared<detail::StreamOwner>(state));
   } catch (...) {
     if (!state) ::close(fd);
@@ -240,6 +241,7 @@ bool Stream::at_eof() const { return state().ended && state().input.empty(); }
 void Stream::close() { state().finish(); }
 task<void> Stream::wait_closed() { return detail::closed(state().shared_from_this()); }
 int Stream::fileno() const { return state().descriptor.fd(); }
+uvlet::Descriptor& Stream::descriptor() const { return state().descriptor; }
 
 task<Stream> open_connection(Address address) {
   const std::vector<Address> candidates = co_await detail::resolve(address);

@@ -27,7 +27,11 @@ struct Descriptor::Watch final : HubObserver {
       watch->armed = 0;
       events = UV_READABLE | UV_WRITABLE;
     }
-    const bool unwanted = (events & UV_READABLE) && !descriptor->requests_[0];
+    const bool unwanted = (events & UV_READABLE) && !descriptor->wants(Direction::read);
+    if (descriptor->transport_) {  // where a reader may have to write, and a writer to read
+      descriptor->transport_->flush(*descriptor);
+      events = UV_READABLE | UV_WRITABLE;
+    }
     if (events & UV_READABLE) watch->serve(Direction::read);
     // What completes may close the descriptor.
     if (watch->descriptor && (events & UV_WRITABLE)) watch->serve(Direction::write);
@@ -44,8 +48,8 @@ struct Descriptor::Watch final : HubObserver {
 
   void settle(bool unwanted_read) noexcept {
     int wanted = unwanted_read ? armed & ~UV_READABLE : armed;
-    if (descriptor->requests_[0]) wanted |= UV_READABLE;
-    wanted = descriptor->requests_[1] ? wanted | UV_WRITABLE : wanted & ~UV_WRITABLE;
+    if (descriptor->wants(Direction::read)) wanted |= UV_READABLE;
+    wanted = descriptor->wants(Direction::write) ? wanted | UV_WRITABLE : wanted & ~UV_WRITABLE;
     set(wanted);
   }
 
@@ -109,8 +113,13 @@ void Descriptor::wait(IoRequest& request, Direction direction) {
   if (place)
     throw std::logic_error("descriptor " + std::to_string(fd_) + ": a second simultaneous " +
                            (direction == Direction::read ? "reader" : "writer"));
-  arm(direction);
   place = &request;
+  try {
+    arm(direction);
+  } catch (...) {
+    place = nullptr;
+    throw;
+  }
   ++watch_->hub->external;
 }
 
@@ -122,25 +131,57 @@ void Descriptor::forget_watch() noexcept {
   delete std::exchange(watch_, nullptr);
 }
 
-void Descriptor::arm(Direction direction) {
-  if (!watch_) {
-    auto watch = std::make_unique<Watch>();
-    Hub& hub = Hub::get();
-    const int rc = uv_poll_init(hub.loop(), &watch->handle, fd_);
-    if (rc < 0)
-      throw std::system_error(-rc, std::generic_category(),
-                              "descriptor " + std::to_string(fd_) + " cannot be waited for");
-    watch->handle.data = watch.get();
-    watch->hub = &hub;
-    watch->descriptor = this;
-    hub.observe(*watch);
-    uv_unref(reinterpret_cast<uv_handle_t*>(&watch->handle));
-    watch_ = watch.release();
-  }
-  const int rc = watch_->set(watch_->armed | event_of(direction));
+void Descriptor::watch() {
+  auto watch = std::make_unique<Watch>();
+  Hub& hub = Hub::get();
+  const int rc = uv_poll_init(hub.loop(), &watch->handle, fd_);
   if (rc < 0)
     throw std::system_error(-rc, std::generic_category(),
                             "descriptor " + std::to_string(fd_) + " cannot be waited for");
+  watch->handle.data = watch.get();
+  watch->hub = &hub;
+  watch->descriptor = this;
+  hub.observe(*watch);
+  uv_unref(reinterpret_cast<uv_handle_t*>(&watch->handle));
+  watch_ = watch.release();
+}
+
+void Descriptor::arm(Direction direction) {
+  if (!watch_) watch();
+  int wanted = watch_->armed;
+  if (!transport_) wanted |= event_of(direction);
+  for (const Direction each : {Direction::read, Direction::write})
+    if (transport_ && wants(each)) wanted |= event_of(each);
+  const int rc = watch_->set(wanted);
+  if (rc < 0)
+    throw std::system_error(-rc, std::generic_category(),
+                            "descriptor " + std::to_string(fd_) + " cannot be waited for");
+}
+
+bool Descriptor::wants(Direction direction) const noexcept {
+  return transport_ ? transport_->wants(direction, requests_[0], requests_[1]) : taken(direction);
+}
+
+void Descriptor::update_watch() noexcept {
+  try {
+    if (watch_ && watch_->stale()) forget_watch();
+    if (!watch_) watch();
+    watch_->settle(false);
+  } catch (...) {  // then it gets on at the next call
+  }
+}
+
+void Descriptor::retry(Direction direction) noexcept {
+  if (taken(direction)) watch_->serve(direction);
+}
+
+int Descriptor::shutdown(int how) noexcept {
+  return transport_ && fd_ >= 0 ? transport_->shutdown(*this, how) : ::shutdown(fd_, how);
+}
+
+void Descriptor::fail(int error, const char* call) const {
+  if (transport_) transport_->fail(error, call);
+  throw std::system_error(error, std::generic_category(), call);
 }
 
 int Descriptor::release() noexcept {
@@ -168,15 +209,6 @@ int Descriptor::release() noexcept {
   return fd;
 }
 
-void Descriptor::retry() noexcept {
-  for (const Direction direction : {Direction::read, Direction::write}) {
-    IoRequest* request = requests_[static_cast<int>(direction)];
-    if (!request || !request->attempt()) continue;
-    take(direction);
-    request->complete();
-  }
-}
-
 void Descriptor::dismiss(const void* user) noexcept {
   for (const Direction direction : {Direction::read, Direction::write}) {
     IoRequest* request = requests_[static_cast<int>(direction)];
@@ -188,6 +220,7 @@ void Descriptor::dismiss(const void* user) noexcept {
 }
 
 void Descriptor::close() noexcept {
+  if (transport_ && fd_ >= 0) transport_->closing(*this);
   const int fd = release();
   if (fd >= 0) ::close(fd);
 }
@@ -258,6 +291,8 @@ bool IoWait::accept_failed(int error) noexcept {
 }
 
 void IoWait::fail(const char* call) const {
+  if (descriptor_ && error_number != EBADF)  // then it may be gone
+    descriptor_->fail(error_number, call);
   throw std::system_error(error_number, std::generic_category(), call);
 }
 
