@@ -307,7 +307,9 @@ IncompleteRead::IncompleteRead(std::string partial_data, std::size_t expected_by
 File::File(std::shared_ptr<detail::FileState> state) noexcept : state_(std::move(state)) {}
 
 File& File::operator=(File&& other) noexcept {
-  File old(std::exchange(state_, std::move(other.state_)));
+  if (this == &other) return *this;
+  const File old(std::move(*this));
+  state_ = std::move(other.state_);
   return *this;
 }
 

@@ -12,7 +12,7 @@ class OwnedFd {
   explicit OwnedFd(int fd) noexcept : fd_(fd) {}
   OwnedFd(OwnedFd&& other) noexcept : fd_(other.release()) {}
   OwnedFd& operator=(OwnedFd&& other) noexcept {
-    OwnedFd old(std::exchange(fd_, other.release()));
+    const OwnedFd old(std::exchange(fd_, other.release()));
     return *this;
   }
   ~OwnedFd() {

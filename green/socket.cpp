@@ -143,7 +143,8 @@ Socket Socket::from_fd(int fd) {
 
 Socket::Socket(Socket&&) noexcept = default;
 Socket& Socket::operator=(Socket&& other) noexcept {
-  Socket old(std::move(*this));
+  if (this == &other) return *this;
+  const Socket old(std::move(*this));
   descriptor_ = std::move(other.descriptor_);
   closed_ = std::move(other.closed_);
   timeout_ = other.timeout_;

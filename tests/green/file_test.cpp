@@ -448,6 +448,9 @@ TEST_CASE("a File whose sockets were moved, reset or never there") {
   File file = moved.makefile();
   File other = std::move(file);
   CHECK(file.closed());
+  File& same = other;
+  same = std::move(other);
+  CHECK_FALSE(other.closed());
   other = pair.b.makefile();  // closes what it was
   moved.sendall("x");
   CHECK(other.read(1) == "x");

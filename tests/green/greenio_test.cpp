@@ -92,6 +92,8 @@ TEST_CASE("every call that receives or sends times out as is_timeout says") {
     }
     CHECK(timeout);
   }
+  pair.b.close();
+  green::sleep(0.001);
 }
 
 TEST_CASE("sendall sends all through small buffers, however much it is") {

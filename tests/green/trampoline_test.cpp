@@ -3,11 +3,14 @@
 #include <aio/wait_for.hpp>
 #include <green/debug.hpp>
 #include <green/os.hpp>
+#include <green/select.hpp>
 #include <green/trampoline.hpp>
 
 #include <fcntl.h>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
+#include <sys/wait.h>
 
 using green::OwnedFd;
 using green::trampoline;
@@ -188,4 +191,34 @@ TEST_CASE("many trampolines at once, each woken for its own") {
   CHECK(woken == 75);
   for (std::size_t i = 1; i < pipes.size(); i += 2) waiters[i].kill();
   CHECK(woken == 75);
+}
+
+TEST_CASE("a hub that ends under those who wait leaves no descriptor behind") {
+  Pipe pipe;
+  const auto wait_in_every_way = [&] {
+    green::spawn_n([&] { trampoline(pipe.r.get(), true, false); });
+    green::spawn_n([&] { green::select::select({pipe.r.get()}, {}, {}); });
+    green::spawn_n([pair = std::make_shared<test::UnixPair>()] { pair->a.makefile().readline(); });
+    green::spawn_n([pair = std::make_shared<test::UnixPair>()] { pair->b.recvmsg(1, 1); });
+    green::sleep(0.001);
+  };
+  uvlet::run_on_threads(1, [](int) { green::sleep(0.001); });
+  const int before = test::open_fds();
+  uvlet::run_on_threads(1, [&](int) { wait_in_every_way(); });
+  CHECK(test::open_fds() == before);
+}
+
+TEST_CASE("after a fork the child waits for what somebody in the parent waits for") {
+  Pipe pipe;
+  auto parent = green::spawn([&] { trampoline(pipe.r.get(), true, false); });
+  green::sleep(0.001);
+  const pid_t child = fork();
+  if (child == 0) {
+    trampoline(pipe.r.get(), true, false);
+    _exit(5);
+  }
+  green::sleep(0.001);
+  pipe.put("x");
+  parent.wait();
+  CHECK(WEXITSTATUS(green::os::waitpid(child).second) == 5);
 }
