@@ -10,6 +10,7 @@
 #include <green/dagpool.hpp>
 #include <green/db_pool.hpp>
 #include <green/debug.hpp>
+#include <green/dns.hpp>
 #include <green/event.hpp>
 #include <green/future.hpp>
 #include <green/greenpool.hpp>
