@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -67,7 +68,10 @@ class UVLET_API Stream {
   std::shared_ptr<detail::StreamOwner> owner_;
 };
 
-// Connects; the addresses of a name are tried in turn. system_error of the last one, or gaierror.
-UVLET_API task<Stream> open_connection(Address address);
+// Connects, from the address `local` if there is one. The addresses of a name are tried in turn,
+// each a quarter of a second after the one before or as soon as that has failed, IPv4 and IPv6 in
+// alternation; the first that connects is taken (RFC 8305). Throws system_error if none does, or
+// gaierror.
+UVLET_API task<Stream> open_connection(Address address, std::optional<Address> local = {});
 
 }  // namespace aio
