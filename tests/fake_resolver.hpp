@@ -18,8 +18,9 @@
 
 namespace fake {
 
-inline std::mutex mutex;
-inline std::condition_variable released;
+// Never destroyed: who stalls at the process's end still waits.
+inline std::mutex& mutex = *new std::mutex;
+inline std::condition_variable& released = *new std::condition_variable;
 inline bool stalling = true;
 inline int begun = 0;  // look-ups that stall, or have
 inline int ended = 0;
