@@ -27,8 +27,11 @@ class UVLET_API IoRequest {
   virtual void complete() noexcept = 0;
   // Who waits for it, for reports; null: not known.
   virtual Root* who() const noexcept { return nullptr; }
+  // What it waits for, for reports, if that is not the descriptor: "descriptor 7: reader".
+  virtual std::string subject() const { return {}; }
 
-  int error_number = 0;  // the errno it failed with
+  int error_number = 0;        // the errno it failed with
+  const void* user = nullptr;  // of several that share the descriptor, whose call it is
 
  protected:
   ~IoRequest() = default;
@@ -69,6 +72,10 @@ class UVLET_API Descriptor {
   bool taken(Direction direction) const noexcept {
     return requests_[static_cast<int>(direction)] != nullptr;
   }
+  // Lets who waits try again, after a change that the operating system does not tell of.
+  void retry() noexcept;
+  // Wakes with EBADF who waits on behalf of this user.
+  void dismiss(const void* user) noexcept;
 
  private:
   struct Watch;
@@ -115,6 +122,8 @@ class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
     error_number = error;
     return true;
   }
+  // The same of an accept; counts in HubStats what failed for want of descriptors or memory.
+  bool accept_failed(int error) noexcept;
   // Throws what the call failed with.
   void check(const char* call) const {
     if (error_number != 0) [[unlikely]]

@@ -51,9 +51,10 @@ struct HubStats {
   std::size_t tasks;          // top-level tasks alive
   std::size_t ready;
   std::size_t timers;
-  std::size_t external;     // waits that the operating system or another thread will end
-  std::uint64_t awaitlets;  // calls of green::awaitlet so far
-  std::uint64_t polls;      // turns of the loop so far
+  std::size_t external;           // waits that the operating system or another thread will end
+  std::uint64_t awaitlets;        // calls of green::awaitlet so far
+  std::uint64_t polls;            // turns of the loop so far
+  std::uint64_t accepts_refused;  // accepts that failed so far for want of descriptors or memory
   Guard guard;
 };
 
@@ -142,6 +143,7 @@ class UVLET_API Hub {
   std::size_t offloaded = 0;  // of them, those that libuv's thread pool works on
   List<Waiter> idle_waiters;  // woken when nothing is ready and nothing is due
   std::uint64_t awaitlets = 0;
+  std::uint64_t accepts_refused = 0;
   std::vector<Root*> deliveries;  // being interrupted: see Root::deliver
 
   UVLET_INLINE void make_ready(Root& root) noexcept { ready_.push_back(&root); }

@@ -66,7 +66,7 @@ class Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
  private:
   bool attempt() noexcept override {
     accepted_ = ::accept4(fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return accepted_ >= 0 || failed(errno);
+    return accepted_ >= 0 || accept_failed(errno);
   }
 
   int accepted_ = -1;

@@ -73,8 +73,12 @@ struct Descriptor::Watch final : HubObserver {
     for (const Direction direction : {Direction::read, Direction::write}) {
       const IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
       if (!request) continue;
-      text += text.empty() ? "descriptor " + std::to_string(descriptor->fd_) + ": " : "; ";
-      text += direction == Direction::read ? "reader " : "writer ";
+      if (const std::string subject = request->subject(); !subject.empty()) {
+        text += subject + " ";
+      } else {
+        text += text.empty() ? "descriptor " + std::to_string(descriptor->fd_) + ": " : "; ";
+        text += direction == Direction::read ? "reader " : "writer ";
+      }
       text += request->who() ? hub->describe(*request->who()) : "in the background";
     }
     return text;
@@ -164,6 +168,25 @@ int Descriptor::release() noexcept {
   return fd;
 }
 
+void Descriptor::retry() noexcept {
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    IoRequest* request = requests_[static_cast<int>(direction)];
+    if (!request || !request->attempt()) continue;
+    take(direction);
+    request->complete();
+  }
+}
+
+void Descriptor::dismiss(const void* user) noexcept {
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    IoRequest* request = requests_[static_cast<int>(direction)];
+    if (!request || request->user != user) continue;
+    take(direction);
+    request->error_number = EBADF;
+    request->complete();
+  }
+}
+
 void Descriptor::close() noexcept {
   const int fd = release();
   if (fd >= 0) ::close(fd);
@@ -226,6 +249,12 @@ void IoWait::expire() noexcept {
   descriptor_->withdraw(direction_);
   error_number = ETIMEDOUT;
   wake();
+}
+
+bool IoWait::accept_failed(int error) noexcept {
+  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+    ++Hub::get().accepts_refused;
+  return failed(error);
 }
 
 void IoWait::fail(const char* call) const {

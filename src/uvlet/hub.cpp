@@ -262,8 +262,8 @@ Time Hub::now() const noexcept { return world_->now(); }
 HubStats Hub::stats() const noexcept {
   std::size_t ready = 0;
   for (Root* root : ready_) (void)root, ++ready;
-  return {stacks_.in_use(), task_count_, ready,  timers.size(),
-          external,         awaitlets,   polls_, stacks_.guard()};
+  return {stacks_.in_use(), task_count_, ready,           timers.size(),  external,
+          awaitlets,        polls_,      accepts_refused, stacks_.guard()};
 }
 
 void Hub::unwind() noexcept {
