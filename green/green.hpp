@@ -27,6 +27,7 @@
 #include <green/select.hpp>
 #include <green/semaphore.hpp>
 #include <green/socket.hpp>
+#include <green/subprocess.hpp>
 #include <green/thread.hpp>
 #include <green/timeout.hpp>
 #include <green/tpool.hpp>
