@@ -1,6 +1,5 @@
 #include <aio/connect.hpp>
 #include <aio/getaddrinfo.hpp>
-#include <aio/wait_for.hpp>
 #include <uvlet/signal.hpp>
 
 #include <algorithm>
@@ -120,11 +119,8 @@ class Race {
 
   // Until one is over, or it is time for the next.
   task<void> pause() {
-    auto change = changed_.wait();
-    try {
-      co_await wait_for(std::move(change), attempt_delay_seconds);
-    } catch (const TimeoutError&) {
-    }
+    const uvlet::Deadline next(changed_, attempt_delay_seconds);
+    co_await changed_.wait();
   }
 
   void failed(int error) noexcept {

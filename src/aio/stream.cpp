@@ -240,6 +240,11 @@ void Stream::close() { state().finish(); }
 task<void> Stream::wait_closed() { return detail::closed(state().shared_from_this()); }
 int Stream::fileno() const { return state().descriptor.fd(); }
 
+void detail::WeakStream::end_reading() const noexcept {
+  const std::shared_ptr<StreamOwner> open = owner_.lock();
+  if (open && open->state->open()) ::shutdown(open->state->descriptor.fd(), SHUT_RD);
+}
+
 task<Stream> open_connection(Address address, std::optional<Address> local) {
   auto connected = co_await detail::connect(std::move(address), std::move(local));
   co_return Stream::from_fd(connected->detach());
