@@ -10,6 +10,7 @@
 #include <green/dagpool.hpp>
 #include <green/db_pool.hpp>
 #include <green/debug.hpp>
+#include <green/dns.hpp>
 #include <green/event.hpp>
 #include <green/file.hpp>
 #include <green/future.hpp>
@@ -26,6 +27,8 @@
 #include <green/select.hpp>
 #include <green/semaphore.hpp>
 #include <green/socket.hpp>
+#include <green/stream_server.hpp>
+#include <green/subprocess.hpp>
 #include <green/thread.hpp>
 #include <green/timeout.hpp>
 #include <green/tpool.hpp>

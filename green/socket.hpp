@@ -237,6 +237,9 @@ class UVLET_API Socket {
     return value;
   }
 
+  // For the rest of the library; null: closed, or moved from.
+  const std::shared_ptr<detail::SharedDescriptor>& shared() const noexcept { return descriptor_; }
+
  private:
   struct Adopted {
     int fd;

@@ -206,6 +206,7 @@ class UVLET_API Hub {
   Root& adopt(std::coroutine_handle<> foreign);
 
   void send(Post& post) noexcept;                   // thread-safe
+  bool posted() const noexcept { return inbox_.load(std::memory_order_relaxed) != nullptr; }
   bool ending() const noexcept { return ending_; }  // its OS thread ends, and kills what is left
   void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }
   const List<HubObserver>& observers() const noexcept { return observers_; }

@@ -98,7 +98,7 @@ Descriptor::~Descriptor() { close(); }
 
 IoRequest* Descriptor::take(Direction direction) noexcept {
   IoRequest*& place = requests_[static_cast<int>(direction)];
-  if (place) --watch_->hub->external;
+  if (place && watch_->hub) --watch_->hub->external;
   return std::exchange(place, nullptr);
 }
 
