@@ -21,6 +21,7 @@ namespace detail {
 // The blocking face of our own tasks.
 template <class T>
 UVLET_INLINE T drive(aio::task<T>&& work, Crossing* crossing = nullptr) {
+  uvlet::notice_blocking_call();
   aio::detail::Frame<T> frame = work.consume();
   uvlet::Root& root = *uvlet::Hub::get().running();
   uvlet::Scope scope(root);
@@ -43,12 +44,6 @@ UVLET_INLINE T drive(aio::task<T>&& work, Crossing* crossing = nullptr) {
 // A function that async_def runs lies one change deeper than its caller.
 inline void inherit_depth(const Greenlet& thread) {
   thread.identity()->root->depth = uvlet::Hub::get().running()->depth + 1;
-}
-
-UVLET_INLINE void count_awaitlet() {
-  uvlet::Hub& hub = uvlet::Hub::get();
-  ++hub.awaitlets;
-  hub.running()->awaited = true;
 }
 
 inline bool counting() noexcept { return count_transitions.load(std::memory_order_relaxed); }
@@ -79,7 +74,7 @@ UVLET_INLINE await_result_t<A> wait_for_any(A&& awaitable, Crossing* crossing) {
 // Blocks the green thread. Cancel point.
 template <class T>
 UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite site = CallSite::current()) {
-  detail::count_awaitlet();
+  ++uvlet::Hub::get().awaitlets;
   if (detail::counting()) [[unlikely]] {
     detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
     return detail::drive(std::move(work), &crossing);
@@ -88,7 +83,7 @@ UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite site = CallSite::current()
 }
 template <aio::awaitable A>
 await_result_t<A> awaitlet(A&& awaitable, CallSite site = CallSite::current()) {
-  detail::count_awaitlet();
+  ++uvlet::Hub::get().awaitlets;
   if (detail::counting()) [[unlikely]] {
     detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
     return detail::wait_for_any(std::forward<A>(awaitable), &crossing);
@@ -118,6 +113,31 @@ GreenThread<T> spawn_for_awaitable(aio::Future<T> future) {
 
 namespace aio {
 
+namespace detail {
+
+// Whether the green thread that makes it calls what may block, from then on. Another watch can only
+// begin while this green thread waits, which is such a call: so one flag serves all, and is set
+// when a watch ends.
+class BlockingCallWatch {
+ public:
+  BlockingCallWatch() {
+    uvlet::Hub::get().running()->watch_for_wait();
+    ++uvlet::blocking_call_watches;
+    uvlet::blocking_called = false;
+  }
+  ~BlockingCallWatch() {
+    uvlet::blocking_called = true;
+    --uvlet::blocking_call_watches;
+  }
+  BlockingCallWatch(const BlockingCallWatch&) = delete;
+  BlockingCallWatch& operator=(const BlockingCallWatch&) = delete;
+  void require_one() const {
+    if (!uvlet::blocking_called) throw green::NoAwaitOccurred();
+  }
+};
+
+}  // namespace detail
+
 // Runs a plain function on a green thread of its own: it may block, and awaitlet. Cancelling kills
 // it, and waits for its end. It shares the context of who awaits. Source: awaitlet.async_def.
 template <class F, class... A>
@@ -131,21 +151,21 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
   co_return co_await std::move(thread);
 }
 
-// The same for a function that has to wait: NoAwaitOccurred if it returns and never called
-// awaitlet, nor waited in another call. Source: awaitlet.async_def(assert_await_occurs=True).
+// The same for a function that is meant to wait: NoAwaitOccurred if it returns and never called
+// awaitlet or any other call that blocks, even one that needed no wait.
+// Source: awaitlet.async_def(assert_await_occurs=True).
 template <class F, class... A>
 task<green::detail::call_result_t<F, A...>> async_def_strict(F function, A... arguments) {
   using R = green::detail::call_result_t<F, A...>;
   auto call = green::detail::make_call(std::move(function), std::move(arguments)...);
   auto strict = [call = std::move(call)]() mutable -> R {
-    uvlet::Root& root = *uvlet::Hub::get().running();
-    root.watch_for_wait();
+    const detail::BlockingCallWatch watch;
     if constexpr (std::is_void_v<R>) {
       call();
-      if (!root.awaited) throw green::NoAwaitOccurred();
+      watch.require_one();
     } else {
       R result = call();
-      if (!root.awaited) throw green::NoAwaitOccurred();
+      watch.require_one();
       return result;
     }
   };

@@ -102,6 +102,7 @@ class UVLET_API condition_variable {
   // Blocks the green thread. Cancel point.
   template <class L, class Predicate>
   void wait(L& lock, Predicate predicate) {
+    uvlet::notice_blocking_call();
     while (!predicate()) wait(lock);
   }
   // Blocks the green thread. Cancel point.
@@ -121,6 +122,7 @@ class UVLET_API condition_variable {
   // What the predicate says in the end. Blocks the green thread. Cancel point.
   template <class L, class Predicate>
   bool wait_for(L& lock, Duration time, Predicate predicate) {
+    uvlet::notice_blocking_call();
     uvlet::Hub& hub = uvlet::Hub::get();
     const uvlet::Time deadline = deadline_after(hub.now(), time);
     while (!predicate()) {

@@ -1,3 +1,4 @@
+#include <aio/connect.hpp>
 #include <green/convenience.hpp>
 
 #include <cerrno>
@@ -16,15 +17,8 @@ bool passes(int error) noexcept {
 }  // namespace
 
 aio::task<Socket> connect_async(Address address, std::optional<Address> bind) {
-  const std::vector<Address> candidates = co_await aio::detail::resolve(address);
-  int error = 0;
-  for (const Address& candidate : candidates) {
-    Socket socket(candidate.family());
-    if (bind) co_await socket.bind_async(*bind);
-    error = co_await socket.connect_ex_async(candidate);
-    if (error == 0) co_return std::move(socket);
-  }
-  throw std::system_error(error, std::generic_category(), "connect to " + address.str());
+  auto connected = co_await aio::detail::connect(std::move(address), std::move(bind));
+  co_return Socket::from_fd(connected->detach());
 }
 
 Socket connect(const Address& address) { return detail::drive(connect_async(address)); }

@@ -11,8 +11,9 @@
 
 namespace green {
 
-// A connected TCP or unix socket; a name's addresses are tried in turn. Throws system_error of the
-// last one, or gaierror. Blocks the green thread. Cancel point.
+// A connected TCP or unix socket, bound to the address `bind` first if there is one. A name's
+// addresses are tried as by aio::open_connection. Throws system_error if none can be connected to,
+// gaierror. Blocks the green thread. Cancel point.
 UVLET_API Socket connect(const Address& address);
 UVLET_API Socket connect(const Address& address, const Address& bind);
 UVLET_API aio::task<Socket> connect_async(Address address, std::optional<Address> bind = {});

@@ -28,7 +28,7 @@ GreenletInfo info(uvlet::Root& root, uvlet::Time now) {
           state_of(root),
           root.waiting && !root.linked() ? root.waiting->describe() : "",
           seconds(now - (&root == root.hub->running() ? root.hub->last_turn() : root.parked_at)),
-          root.spawned_at};
+          root.spawned_at()};
 }
 
 }  // namespace

@@ -30,7 +30,11 @@ struct UVLET_API PoolCore {
   void grant() noexcept;
   void resize(int places);
   int waiting() const noexcept;
-  bool inside() const noexcept { return uvlet::Hub::get().running()->pool == this; }
+  bool inside() const noexcept {
+    const uvlet::Root& root = *uvlet::Hub::get().running();
+    return root.kind == uvlet::Root::Kind::green &&
+           static_cast<const uvlet::GreenRoot&>(root).pool == this;
+  }
   bool full() const noexcept { return running >= size; }
 
   int size;

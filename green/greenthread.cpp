@@ -13,6 +13,7 @@ void Greenlet::set_name(std::string name) {
 }
 
 void Greenlet::interrupt(std::exception_ptr error) const {
+  uvlet::notice_blocking_call();
   if (dead() || !identity_->root) return;
   uvlet::Hub& hub = uvlet::Hub::get();
   if (identity_->root->hub != &hub)

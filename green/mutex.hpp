@@ -222,6 +222,7 @@ class mutex {
 
   // Blocks the green thread. Cancel point.
   UVLET_INLINE void lock() {
+    uvlet::notice_blocking_call();
     if (ownership_.try_take()) [[likely]]
       return;
     uvlet::block(lock_async());
@@ -262,6 +263,7 @@ class recursive_mutex {
 
   // Blocks the green thread. Cancel point.
   UVLET_INLINE void lock() {
+    uvlet::notice_blocking_call();
     if (!try_lock()) [[unlikely]]
       uvlet::block(lock_async());
   }
@@ -310,6 +312,7 @@ class shared_mutex {
 
   // Blocks the green thread. Cancel point.
   UVLET_INLINE void lock() {
+    uvlet::notice_blocking_call();
     if (!core_.try_exclusive()) [[unlikely]]
       uvlet::block(lock_async());
   }
@@ -320,6 +323,7 @@ class shared_mutex {
   UVLET_INLINE void unlock() { core_.unlock(); }
   // Blocks the green thread. Cancel point.
   UVLET_INLINE void lock_shared() {
+    uvlet::notice_blocking_call();
     if (!core_.try_shared()) [[unlikely]]
       uvlet::block(lock_shared_async());
   }

@@ -89,6 +89,7 @@ class BasicQueue {
   // Waits for room. In a channel it waits until a getter has the item, even if one was waiting.
   // Blocks the green thread. Cancel point.
   UVLET_INLINE void put(T item) {
+    uvlet::notice_blocking_call();
     if (core_.has_room()) [[likely]]
       core_.push(std::move(item));
     else
@@ -116,6 +117,7 @@ class BasicQueue {
 
   // Waits for an item. Blocks the green thread. Cancel point.
   UVLET_INLINE T get() {
+    uvlet::notice_blocking_call();
     if (core_.available()) [[likely]]
       return core_.take_available();
     return uvlet::block(get_async());

@@ -79,6 +79,7 @@ class UVLET_API Semaphore {
 
   // True, always. Blocks the green thread. Cancel point.
   UVLET_INLINE bool acquire() {
+    uvlet::notice_blocking_call();
     if (permits_.try_take()) [[likely]]
       return true;
     return uvlet::block(acquire_async());

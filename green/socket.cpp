@@ -1,20 +1,13 @@
 #include <green/socket.hpp>
 
-#include <algorithm>
+#include <green/file_state.hpp>
+
 #include <fcntl.h>
 #include <system_error>
 #include <unistd.h>
 
 namespace green {
 namespace {
-
-constexpr std::size_t scratch_bytes = 64 * 1024;
-
-// Received into before a string of the right size is made: idle connections hold no buffers.
-char* scratch() {
-  static thread_local const std::unique_ptr<char[]> buffer(new char[scratch_bytes]);
-  return buffer.get();
-}
 
 [[noreturn]] void fail(int error, const char* call) {
   throw std::system_error(error, std::generic_category(), call);
@@ -45,12 +38,14 @@ namespace detail {
 
 bool Recv::attempt() noexcept {
   if (max_ == 0) return true;
-  const std::size_t wanted = descriptor_->allowance(std::min(max_, scratch_bytes));
+  const std::size_t wanted = descriptor_->allowance(worth_receiving(*descriptor_, max_));
   if (wanted == 0) return false;
-  const ssize_t got = descriptor_->recv(scratch(), wanted);
+  char* const buffer = scratch(wanted);
+  if (!buffer) return failed(ENOMEM);
+  const ssize_t got = descriptor_->recv(buffer, wanted);
   if (got < 0) return failed(errno);
   try {
-    data_.assign(scratch(), static_cast<std::size_t>(got));
+    data_.assign(buffer, static_cast<std::size_t>(got));
   } catch (...) {
     error_number = ENOMEM;
   }
@@ -105,9 +100,11 @@ bool Accept::attempt() noexcept {
   socklen_t length = sizeof storage;
   const int fd = accept4(this->fd(), reinterpret_cast<sockaddr*>(&storage), &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) return failed(errno);
+  if (fd < 0) return accept_failed(errno);
   accepted_ = fd;
   try {
+    if (const uvlet::Transport* transport = descriptor_->transport())
+      transport_ = transport->accepted();
     peer_ = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
   } catch (...) {
     error_number = ENOMEM;
@@ -118,8 +115,7 @@ bool Accept::attempt() noexcept {
 std::pair<Socket, Address> Accept::result() {
   check("accept");
   Socket connection(Socket::Adopted{std::exchange(accepted_, -1)});
-  if (const uvlet::Transport* transport = descriptor_->transport())
-    connection.descriptor_->set_transport(transport->accepted());
+  if (transport_) connection.descriptor_->set_transport(std::move(transport_));
   return {std::move(connection), std::move(peer_)};
 }
 
@@ -131,7 +127,7 @@ Socket::Socket(int family, int type, int protocol)
 
 Socket::Socket(Adopted adopted) {
   try {
-    descriptor_ = std::make_unique<uvlet::Descriptor>(adopted.fd, is_stream(adopted.fd));
+    descriptor_ = std::make_shared<detail::SharedDescriptor>(adopted.fd, is_stream(adopted.fd));
   } catch (...) {
     ::close(adopted.fd);
     throw;
@@ -146,8 +142,15 @@ Socket Socket::from_fd(int fd) {
 }
 
 Socket::Socket(Socket&&) noexcept = default;
-Socket& Socket::operator=(Socket&&) noexcept = default;
-Socket::~Socket() = default;
+Socket& Socket::operator=(Socket&& other) noexcept {
+  if (this == &other) return *this;
+  const Socket old(std::move(*this));
+  descriptor_ = std::move(other.descriptor_);
+  closed_ = std::move(other.closed_);
+  timeout_ = other.timeout_;
+  return *this;
+}
+Socket::~Socket() { close(); }
 
 int Socket::require(const char* call) const {
   if (closed()) fail(EBADF, call);
@@ -180,18 +183,35 @@ aio::task<void> Socket::connect_async(Address address) {
 void Socket::shutdown(int how) {
   require("shutdown");
   if (descriptor_->shutdown(how) < 0) descriptor_->fail(errno, "shutdown");
+  // A unix socket that is full is not reported as one to write to.
+  descriptor_->retry(uvlet::Direction::read);
+  descriptor_->retry(uvlet::Direction::write);
 }
 
 void Socket::close() noexcept {
-  if (descriptor_) descriptor_->close();
+  if (!descriptor_) return;
+  closed_ = std::move(descriptor_);
+  closed_->leave(nullptr);
 }
 
-int Socket::detach() noexcept { return descriptor_ ? descriptor_->detach() : -1; }
+int Socket::detach() noexcept {
+  if (!descriptor_) return -1;
+  closed_ = std::move(descriptor_);
+  return closed_->give_up();
+}
 
 Socket Socket::dup() const {
   Socket copy(Adopted{check(fcntl(require("dup"), F_DUPFD_CLOEXEC, 0), "dup")});
-  copy.timeout_ = timeout_;
+  copy.settimeout(timeout_);
   return copy;
+}
+
+File Socket::makefile() const {
+  require("makefile");
+  const auto kind = detail::FileKind::socket;
+  File file(std::make_shared<detail::FileState>(descriptor_, kind));
+  ++descriptor_->users;
+  return file;
 }
 
 Address Socket::getsockname() const {
@@ -206,11 +226,27 @@ void Socket::setsockopt(int level, int name, int value) {
   check(::setsockopt(require("setsockopt"), level, name, &value, sizeof value), "setsockopt");
 }
 
+void Socket::setsockopt(int level, int name, std::string_view value) {
+  const auto length = static_cast<socklen_t>(value.size());
+  check(::setsockopt(require("setsockopt"), level, name, value.data(), length), "setsockopt");
+}
+
 int Socket::getsockopt(int level, int name) const {
   int value = 0;
-  socklen_t length = sizeof value;
-  check(::getsockopt(require("getsockopt"), level, name, &value, &length), "getsockopt");
+  getsockopt(level, name, &value, sizeof value);
   return value;
+}
+
+std::string Socket::getsockopt(int level, int name, std::size_t max) const {
+  std::string value(max, '\0');
+  value.resize(getsockopt(level, name, value.data(), max));
+  return value;
+}
+
+std::size_t Socket::getsockopt(int level, int name, void* value, std::size_t max) const {
+  auto length = static_cast<socklen_t>(max);
+  check(::getsockopt(require("getsockopt"), level, name, value, &length), "getsockopt");
+  return length;
 }
 
 }  // namespace green

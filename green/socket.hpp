@@ -2,6 +2,9 @@
 
 #include <aio/getaddrinfo.hpp>
 #include <green/awaitlet.hpp>
+#include <green/file.hpp>
+#include <green/message.hpp>
+#include <green/shared_descriptor.hpp>
 #include <uvlet/address.hpp>
 #include <uvlet/connect.hpp>
 #include <uvlet/descriptor.hpp>
@@ -13,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <type_traits>
 #include <utility>
 
 namespace green {
@@ -80,6 +84,7 @@ class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
  private:
   bool attempt() noexcept override;
   int accepted_ = -1;
+  std::unique_ptr<uvlet::Transport> transport_;  // the connection's, of a listener that has one
   Address peer_;
 };
 
@@ -138,18 +143,77 @@ class UVLET_API Socket {
     return {descriptor_.get(), timeout_, data, true};
   }
 
+  // A message to `to`, whose name is looked up; gives the number of bytes.
+  // Blocks the green thread. Cancel point.
+  std::size_t sendto(std::string_view data, const Address& to) {
+    return detail::drive(sendto_async(data, to));
+  }
+  aio::task<std::size_t> sendto_async(std::string_view data, Address to) {
+    return detail::send_message(descriptor_, timeout_, data, std::move(to));
+  }
+  // A message of up to `max` bytes, of which the rest is lost, and who sent it; a stream has no
+  // sender. Blocks the green thread. Cancel point.
+  std::pair<std::string, Address> recvfrom(std::size_t max) {
+    return uvlet::block(recvfrom_async(max));
+  }
+  detail::RecvFrom recvfrom_async(std::size_t max) { return {descriptor_.get(), timeout_, max}; }
+  // The same into memory of the caller's. Blocks the green thread. Cancel point.
+  std::pair<std::size_t, Address> recvfrom_into(std::span<char> buffer) {
+    return uvlet::block(recvfrom_into_async(buffer));
+  }
+  detail::RecvFromInto recvfrom_into_async(std::span<char> buffer) {
+    return {descriptor_.get(), timeout_, buffer};
+  }
+
+  // A message with descriptors, up to 253, for the process at the other end of a unix socket. They
+  // stay the caller's. Throws invalid_argument for more, and for some without data in a stream.
+  // Blocks the green thread. Cancel point.
+  std::size_t sendmsg(std::string_view data, std::span<const int> fds,
+                      std::optional<Address> to = {}) {
+    return detail::drive(sendmsg_async(data, fds, std::move(to)));
+  }
+  aio::task<std::size_t> sendmsg_async(std::string_view data, std::span<const int> fds,
+                                       std::optional<Address> to = {}) {
+    return detail::send_message(descriptor_, timeout_, data, std::move(to), fds);
+  }
+  // A message, and up to `max_fds` descriptors that came with it. What did not fit is lost, and
+  // none is left open. Blocks the green thread. Cancel point.
+  Message recvmsg(std::size_t max, std::size_t max_fds) {
+    return uvlet::block(recvmsg_async(max, max_fds));
+  }
+  detail::RecvMessage recvmsg_async(std::size_t max, std::size_t max_fds) {
+    return {descriptor_.get(), timeout_, max, max_fds};
+  }
+
+  // Sends `count` bytes of an open file from `offset` on, by default all; gives the number of
+  // bytes. The file's position stays. Of what has none, a pipe, it sends what comes. An interrupt
+  // leaves it unknown how much was sent. Blocks the green thread. Cancel point.
+  std::size_t sendfile(int file, std::size_t offset = 0, std::optional<std::size_t> count = {}) {
+    return detail::drive(sendfile_async(file, offset, count));
+  }
+  aio::task<std::size_t> sendfile_async(int file, std::size_t offset = 0,
+                                        std::optional<std::size_t> count = {});
+
+  // Reads and writes this socket through buffers: see File.
+  File makefile() const;
+
   // ETIMEDOUT on each call that waits longer; zero: EAGAIN where it would wait; nullopt: for ever.
-  void settimeout(std::optional<Duration> timeout) noexcept { timeout_ = timeout; }
+  void settimeout(std::optional<Duration> timeout) noexcept {
+    timeout_ = timeout;
+    if (descriptor_) descriptor_->timeout = timeout;
+  }
   std::optional<Duration> gettimeout() const noexcept { return timeout_; }
 
+  // SHUT_RD, SHUT_WR or SHUT_RDWR: who waits in that direction sees it at once.
   void shutdown(int how);
-  // Wakes whoever is blocked in it with EBADF; the number is free when it returns. Never blocks.
+  // Wakes whoever is blocked in it with EBADF; the number is free when it returns, or, if there are
+  // Files, when the last of them is closed. Never blocks.
   void close() noexcept;
   bool closed() const noexcept { return fileno() < 0; }
   int fileno() const noexcept { return descriptor_ ? descriptor_->fd() : -1; }
-  // Its readiness, and the way of its bytes. Null after a move.
+  // Its readiness, and the way of its bytes. Null when closed, and after a move.
   uvlet::Descriptor* descriptor() const noexcept { return descriptor_.get(); }
-  // The descriptor, open, is the caller's.
+  // The descriptor, open, is the caller's; Files of it are closed.
   int detach() noexcept;
   Socket dup() const;
 
@@ -157,6 +221,24 @@ class UVLET_API Socket {
   Address getpeername() const;
   void setsockopt(int level, int name, int value);
   int getsockopt(int level, int name) const;
+  // Options that are bytes, and structs: setsockopt(SOL_SOCKET, SO_LINGER, linger{1, 0}).
+  void setsockopt(int level, int name, std::string_view value);
+  std::string getsockopt(int level, int name, std::size_t max) const;
+  template <class T>
+  requires std::is_class_v<T> && std::is_trivially_copyable_v<T> &&
+      (!std::is_convertible_v<const T&, std::string_view>)void setsockopt(int level, int name,
+                                                                          const T& value) {
+    setsockopt(level, name, std::string_view(reinterpret_cast<const char*>(&value), sizeof value));
+  }
+  template <class T>
+  T getsockopt(int level, int name) const {
+    T value{};
+    getsockopt(level, name, &value, sizeof value);
+    return value;
+  }
+
+  // For the rest of the library; null: closed, or moved from.
+  const std::shared_ptr<detail::SharedDescriptor>& shared() const noexcept { return descriptor_; }
 
  private:
   struct Adopted {
@@ -164,9 +246,11 @@ class UVLET_API Socket {
   };
   explicit Socket(Adopted adopted);
   int require(const char* call) const;
+  std::size_t getsockopt(int level, int name, void* value, std::size_t max) const;
   friend class detail::Accept;
 
-  std::unique_ptr<uvlet::Descriptor> descriptor_;  // never null but after a move
+  std::shared_ptr<detail::SharedDescriptor> descriptor_;  // null: closed, or moved from
+  std::shared_ptr<detail::SharedDescriptor> closed_;      // for waits that have not begun
   std::optional<Duration> timeout_;
 };
 

@@ -15,9 +15,8 @@ namespace aio {
 namespace detail {
 
 UVLET_API std::uint64_t next_variable() noexcept;
-// The context of who runs; null, or made, where nothing was ever set in it.
-UVLET_API uvlet::ContextVars* current_context() noexcept;
-UVLET_API uvlet::ContextVars& make_current_context();
+// The context of who runs; null where nothing was ever set in it.
+UVLET_API uvlet::Handle<uvlet::ContextVars>& current_context() noexcept;
 
 }  // namespace detail
 
@@ -70,11 +69,12 @@ class ContextVar {
 
   // The Token undoes it. O(variables that are set).
   Token set(T value) {
-    uvlet::ContextVars& context = detail::make_current_context();
+    uvlet::Handle<uvlet::ContextVars>& context = detail::current_context();
+    if (!context) context = uvlet::Handle<uvlet::ContextVars>::adopt(new uvlet::ContextVars);
     auto state = std::make_shared<typename Token::State>();
     state->variable = id_;
-    state->context = uvlet::Handle<uvlet::ContextVars>::share(&context);
-    state->before = context.set(id_, std::make_shared<const T>(std::move(value)));
+    state->context = context;
+    state->before = context->set(id_, std::make_shared<const T>(std::move(value)));
     return Token(std::move(state));
   }
   // It is again what it was before the set() that gave the token. Throws invalid_argument for a
@@ -84,7 +84,7 @@ class ContextVar {
     if (state.variable != id_)
       throw std::invalid_argument("a Token of another variable than " + name_);
     if (state.used) throw std::logic_error("a Token of " + name_ + " was used before");
-    if (state.context.get() != detail::current_context())
+    if (state.context.get() != detail::current_context().get())
       throw std::invalid_argument("a Token of " + name_ + " from another context");
     state.context->set(id_, state.before);
     state.used = true;
@@ -92,7 +92,7 @@ class ContextVar {
 
  private:
   uvlet::ContextVars::Value find() const {
-    const uvlet::ContextVars* context = detail::current_context();
+    const uvlet::Handle<uvlet::ContextVars>& context = detail::current_context();
     return context ? context->get(id_) : nullptr;
   }
 

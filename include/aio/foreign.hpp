@@ -23,22 +23,6 @@ struct FireAndForget {
   };
 };
 
-// An awaiter that stays where it is: g++ 12 copies one that is awaited as an lvalue.
-template <class Awaiter>
-class InPlace {
- public:
-  explicit InPlace(Awaiter& awaiter) noexcept : awaiter_(awaiter) {}
-  decltype(auto) await_ready() { return awaiter_.await_ready(); }
-  template <class P>
-  decltype(auto) await_suspend(std::coroutine_handle<P> handle) {
-    return awaiter_.await_suspend(handle);
-  }
-  decltype(auto) await_resume() { return std::forward<Awaiter>(awaiter_).await_resume(); }
-
- private:
-  std::remove_reference_t<Awaiter>& awaiter_;
-};
-
 template <class T>
 struct ForeignState final : uvlet::Post {
   enum Stage : int { running, waited_for, done };

@@ -55,12 +55,14 @@ class UVLET_API FutureBase : public uvlet::Identity {
   UVLET_COLD void report_unretrieved(const std::exception_ptr& error) noexcept;
   FutureBase* awaited() noexcept;
 
-  std::vector<std::unique_ptr<Callback>> callbacks_;
-  bool cancelled_ = false;
-  bool failed_ = false;
-  bool of_task_ = false;
-  bool retrieved_ = false;
-  bool visiting_ = false;  // by cancel(): Futures may await each other in a circle
+  using Callbacks = std::vector<std::unique_ptr<Callback>>;
+
+  bool cancelled_ : 1 = false;
+  bool failed_ : 1 = false;
+  bool of_task_ : 1 = false;
+  bool retrieved_ : 1 = false;
+  bool visiting_ : 1 = false;             // by cancel(): Futures may await each other in a circle
+  std::unique_ptr<Callbacks> callbacks_;  // null: none
 };
 
 template <class T>

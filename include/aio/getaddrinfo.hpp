@@ -2,18 +2,33 @@
 
 #include <aio/task.hpp>
 #include <uvlet/address.hpp>
+#include <uvlet/duration.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace aio {
 
 using uvlet::Address;
+using uvlet::Duration;
 
-// The addresses of a name, in the system's order of preference; looked up on a thread of libuv's
-// pool. Throws uvlet::gaierror for a name that has none.
-UVLET_API task<std::vector<Address>> getaddrinfo(std::string host, std::uint16_t port);
+// The addresses of a name, of one family or of any, in the system's order of preference. Throws
+// uvlet::gaierror for a name that has none, and with EAI_AGAIN after `timeout`.
+//
+// Names are looked up on OS threads of the library's own, up to 128, which come when needed: those
+// that stall keep nothing else waiting, neither in this process nor its end. Cancelling ends the
+// wait at once. What is an address already needs no thread.
+UVLET_API task<std::vector<Address>> getaddrinfo(std::string host, std::uint16_t port,
+                                                 int family = AF_UNSPEC,
+                                                 std::optional<Duration> timeout = {});
+
+// The names of an address's host and service; `flags` are getnameinfo's own (NI_NAMEREQD, ...).
+// Throws gaierror as above, logic_error for an address that is a name.
+UVLET_API task<std::pair<std::string, std::string>> getnameinfo(
+    Address address, int flags = 0, std::optional<Duration> timeout = {});
 
 namespace detail {
 

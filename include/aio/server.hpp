@@ -4,12 +4,16 @@
 #include <aio/stream.hpp>
 #include <aio/task.hpp>
 #include <uvlet/address.hpp>
+#include <uvlet/duration.hpp>
 
 #include <functional>
 #include <memory>
 #include <utility>
 
 namespace aio {
+
+using uvlet::Duration;
+
 namespace detail {
 
 struct ServerState;
@@ -29,6 +33,11 @@ class UVLET_API Server {
   void close();
   // Waits until it is closed and the handlers of all connections have ended.
   task<void> wait_closed();
+  // Closes, lets each connection finish what it has begun, and waits for that; cancels the handlers
+  // that go on after `timeout`, and waits for their end. For a handler a stop looks like a client
+  // that sends no more: what has come already it can still read, then comes the end of the stream;
+  // and it can write as before. Not from a handler, which it would wait for.
+  task<void> stop(Duration timeout = 1);
 
   // For start_server.
   explicit Server(std::shared_ptr<detail::ServerState> state);

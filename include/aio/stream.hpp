@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,6 +30,7 @@ struct UVLET_API LimitOverrunError : std::runtime_error {
 namespace detail {
 struct StreamState;
 struct StreamOwner;
+class WeakStream;
 }  // namespace detail
 
 // A connected socket for coroutines, buffered in both directions: asyncio's StreamReader and
@@ -64,13 +66,32 @@ class UVLET_API Stream {
   uvlet::Descriptor& descriptor() const;
 
  private:
+  friend class detail::WeakStream;
   explicit Stream(std::shared_ptr<detail::StreamOwner> owner) noexcept;
   detail::StreamState& state() const;
 
   std::shared_ptr<detail::StreamOwner> owner_;
 };
 
-// Connects; the addresses of a name are tried in turn. system_error of the last one, or gaierror.
-UVLET_API task<Stream> open_connection(Address address);
+namespace detail {
+
+// A Stream that others may close, or drop.
+class UVLET_API WeakStream {
+ public:
+  explicit WeakStream(const Stream& stream) noexcept : owner_(stream.owner_) {}
+  // What has come can be read, and then comes the end.
+  void end_reading() const noexcept;
+
+ private:
+  std::weak_ptr<StreamOwner> owner_;
+};
+
+}  // namespace detail
+
+// Connects, from the address `local` if there is one. The addresses of a name are tried in turn,
+// each a quarter of a second after the one before or as soon as that has failed, IPv4 and IPv6 in
+// alternation; the first that connects is taken (RFC 8305). Throws system_error if none does, or
+// gaierror.
+UVLET_API task<Stream> open_connection(Address address, std::optional<Address> local = {});
 
 }  // namespace aio

@@ -65,7 +65,8 @@ class UVLET_API Process {
   std::shared_ptr<detail::ProcessState> state_;
 };
 
-// Starts a program, looked up in PATH. Throws system_error with the errno if it cannot be started,
+// Starts a program, looked up in PATH. It has no descriptor above 2, no signal blocked, and every
+// signal as it is by default. Throws system_error with the errno if it cannot be started,
 // invalid_argument for an empty argv. Source: asyncio.create_subprocess_exec.
 UVLET_API task<Process> create_subprocess_exec(std::vector<std::string> argv,
                                                ProcessOptions options = {});

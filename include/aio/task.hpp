@@ -71,11 +71,26 @@ using await_result_t =
 
 namespace detail {
 
+template <class A>
+concept asks_for_call_site = requires(awaiter_t<A> awaiter, const uvlet::CallSite& site) {
+  awaiter.called_from(site);
+};
+
+// An awaiter that stays where it is: g++ 12 copies one that is an lvalue, and moves an xvalue.
 template <class Awaiter>
-Awaiter called_from(Awaiter&& awaiter, const uvlet::CallSite& site) {
-  if constexpr (requires { awaiter.called_from(site); }) awaiter.called_from(site);
-  return std::forward<Awaiter>(awaiter);
-}
+class InPlace {
+ public:
+  explicit InPlace(Awaiter& awaiter) noexcept : awaiter_(awaiter) {}
+  decltype(auto) await_ready() { return awaiter_.await_ready(); }
+  template <class P>
+  decltype(auto) await_suspend(std::coroutine_handle<P> handle) {
+    return awaiter_.await_suspend(handle);
+  }
+  decltype(auto) await_resume() { return std::forward<Awaiter>(awaiter_).await_resume(); }
+
+ private:
+  std::remove_reference_t<Awaiter>& awaiter_;
+};
 
 class PromiseBase : public uvlet::NativePromise {
  public:
@@ -98,18 +113,23 @@ class PromiseBase : public uvlet::NativePromise {
   };
   Final final_suspend() const noexcept { return {}; }
 
-  // What is not ours is awaited on its own terms, and only tells us that it is done. (g++ 12 copies
-  // an awaiter that is an lvalue: operations are passed on as xvalues.)
-  // An awaiter that crosses to green code is told from where.
+  // What is not ours is awaited on its own terms, and only tells us that it is done.
   template <class A>
-  decltype(auto) await_transform(
-      A&& awaited, [[maybe_unused]] uvlet::CallSite site = uvlet::CallSite::current()) const {
+  requires(!asks_for_call_site<A>) auto await_transform(A&& awaited) const {
     if constexpr (uvlet::operation<A>)
-      return std::move(awaited);
+      return InPlace<A>(awaited);
     else if constexpr (native_awaitable<A>)
-      return called_from(get_awaiter(std::forward<A>(awaited)), site);
+      return get_awaiter(std::forward<A>(awaited));
     else
       return ForeignAwait<A>(std::forward<A>(awaited));
+  }
+  // An awaiter that crosses to green code is told from where.
+  template <class A>
+  requires asks_for_call_site<A>
+  auto await_transform(A&& awaited, uvlet::CallSite site = uvlet::CallSite::current()) const {
+    auto awaiter = get_awaiter(std::forward<A>(awaited));
+    awaiter.called_from(site);
+    return awaiter;
   }
 };
 
@@ -152,23 +172,43 @@ template <class T>
 class Frame {
  public:
   using Coroutine = std::coroutine_handle<Promise<T>>;
-  explicit Frame(Coroutine coroutine) noexcept : coroutine_(coroutine) {}
-  Frame(Frame&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+  explicit Frame(Coroutine coroutine) noexcept : address_(coroutine.address()) {}
+  Frame(Frame&& other) noexcept : address_(std::exchange(other.address_, nullptr)) {}
   Frame& operator=(Frame&& other) noexcept {
-    std::swap(coroutine_, other.coroutine_);
+    std::swap(address_, other.address_);
     return *this;
   }
   ~Frame() {
-    if (coroutine_) coroutine_.destroy();
+    if (address_) get().destroy();
   }
-  Coroutine get() const noexcept { return coroutine_; }
-  Promise<T>& promise() const noexcept { return coroutine_.promise(); }
-  bool done() const noexcept { return coroutine_.done(); }
-  void resume() const { coroutine_.resume(); }
+  Coroutine get() const noexcept { return Coroutine::from_address(address_); }
+  Promise<T>& promise() const noexcept { return get().promise(); }
+  bool done() const noexcept { return get().done(); }
+  void resume() const { get().resume(); }
+  explicit operator bool() const noexcept { return address_ != nullptr; }
+
+  // It is awaited from here on, and stays where it is.
+  void awaited_by(std::coroutine_handle<> awaiting) noexcept {
+    promise().continuation = awaiting;
+    promise().owner = &address_;
+  }
 
  private:
-  Coroutine coroutine_;
+  void* address_;
 };
+
+// Destroys the coroutines that `last` awaits, from the innermost one outwards: each would destroy
+// the next by itself, but that needs stack for each.
+inline void destroy_awaited(std::coroutine_handle<> innermost,
+                            std::coroutine_handle<> last) noexcept {
+  while (innermost != last) {
+    const uvlet::NativePromise& promise = uvlet::NativePromise::of(innermost);
+    const std::coroutine_handle<> outer = promise.continuation;
+    *promise.owner = nullptr;
+    innermost.destroy();
+    innermost = outer;
+  }
+}
 
 // A top-level task that nobody holds: `done` is resumed when it has ended.
 template <class T>
@@ -190,7 +230,7 @@ class TaskAwaiter {
   template <class P>
   void await_suspend(std::coroutine_handle<P> awaiting) {
     if constexpr (uvlet::native_promise<P>) {
-      frame_.promise().continuation = awaiting;
+      frame_.awaited_by(awaiting);
       uvlet::Hub::existing()->running()->step = frame_.get();
     } else {
       detached_ = new Detached<T>(uvlet::Hub::get(), frame_.get(), awaiting, &detached_);
@@ -237,6 +277,7 @@ struct Detached final : uvlet::StacklessRoot {
   void abandon(Frame<T>& frame) noexcept {
     if (!sp && hub->running() != this) {
       unlink();
+      destroy_awaited(innermost_coroutine(*this), body);
       { const Frame<T> destroyed = std::move(frame); }
       delete this;
       return;
@@ -287,7 +328,7 @@ class [[nodiscard]] task {
 
   // For the rest of the library: the frame goes to the caller.
   detail::Frame<T> consume() {
-    if (!frame_.get())
+    if (!frame_)
       throw std::logic_error("a task can be awaited once: this one was moved from or awaited");
     return std::move(frame_);
   }

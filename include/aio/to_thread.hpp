@@ -17,13 +17,14 @@ namespace detail {
 // waits for it, or, where nobody does any more, its hub, which frees it when the OS thread is done.
 class UVLET_API ThreadJob {
  public:
-  ThreadJob() noexcept = default;
+  // It will see the context variables of who makes it, as they are now.
+  ThreadJob();
   ThreadJob(const ThreadJob&) = delete;
   ThreadJob& operator=(const ThreadJob&) = delete;
   virtual ~ThreadJob();
 
   // Calls the function, in place or on a thread of the pool.
-  virtual void run() noexcept = 0;
+  void call() noexcept;
 
   // Gives it to the pool; `waiter` is woken when it is done. Throws system_error, bad_alloc.
   void start(uvlet::Hub& hub, uvlet::Waiter& waiter);
@@ -37,8 +38,10 @@ class UVLET_API ThreadJob {
 
  private:
   struct Work;
+  virtual void run() noexcept = 0;
   void finish(uvlet::Hub& hub) noexcept;
 
+  uvlet::Handle<uvlet::ContextVars> context_;  // of who made it
   uvlet::Waiter* waiter_ = nullptr;
   bool in_flight_ = false;
 };
@@ -75,7 +78,7 @@ class ThreadCall final : public uvlet::Operation<ThreadCall<R, Function>> {
 
   bool ready() noexcept {
     if (!ThreadJob::inside_pool()) return false;
-    job_->run();
+    job_->call();
     return true;
   }
   void suspend(uvlet::Hub& hub) { job_->start(hub, *this); }
@@ -100,9 +103,10 @@ UVLET_API void set_thread_pool_size(int threads);
 }  // namespace detail
 
 // Calls function(arguments...) on a thread of libuv's pool, and waits for it; inside the pool it is
-// called in place. It must not use what belongs to this hub. What it throws is thrown here, with
-// its type. Cancelled, the wait ends at once: the call goes on, or is still made, and it, its
-// arguments and its result are freed on this hub when it is done. Source: asyncio.to_thread.
+// called in place. It must not use what belongs to this hub. It has a copy of the caller's context
+// variables. What it throws is thrown here, with its type. Cancelled, the wait ends at once: the
+// call goes on, or is still made, and it, its arguments and its result are freed on this hub when
+// it is done. Source: asyncio.to_thread.
 template <class F, class... A>
 task<uvlet::call_result_t<F, A...>> to_thread(F function, A... arguments) {
   auto call = uvlet::make_call(std::move(function), std::move(arguments)...);

@@ -30,8 +30,11 @@ class UVLET_API IoRequest {
   virtual void complete() noexcept = 0;
   // Who waits for it, for reports; null: not known.
   virtual Root* who() const noexcept { return nullptr; }
+  // What it waits for, for reports, if that is not the descriptor: "descriptor 7: reader".
+  virtual std::string subject() const { return {}; }
 
-  int error_number = 0;  // the errno it failed with
+  int error_number = 0;        // the errno it failed with
+  const void* user = nullptr;  // of several that share the descriptor, whose call it is
 
  protected:
   ~IoRequest() = default;
@@ -94,7 +97,7 @@ class UVLET_API Descriptor {
   }
   // For the transport: what it wants has changed.
   void update_watch() noexcept;
-  // For the transport: whoever waits in this direction may get on.
+  // Whoever waits in this direction may get on, though the system does not tell.
   void retry(Direction direction) noexcept;
 
   // Tries it again whenever the descriptor may be ready. Throws logic_error if somebody waits in
@@ -105,6 +108,8 @@ class UVLET_API Descriptor {
   bool taken(Direction direction) const noexcept {
     return requests_[static_cast<int>(direction)] != nullptr;
   }
+  // Wakes with EBADF who waits on behalf of this user.
+  void dismiss(const void* user) noexcept;
 
  private:
   struct Watch;
@@ -154,6 +159,8 @@ class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
     error_number = error;
     return true;
   }
+  // The same of an accept; counts in HubStats what failed for want of descriptors or memory.
+  bool accept_failed(int error) noexcept;
   // Throws what the call failed with.
   void check(const char* call) const {
     if (error_number != 0) [[unlikely]]

@@ -69,7 +69,8 @@ struct UVLET_API Deadlock : std::logic_error {
 
 // A name that could not be resolved; code() is getaddrinfo's EAI_ number.
 struct UVLET_API gaierror : std::runtime_error {
-  gaierror(int code, const std::string& host);
+  // `reason` null: what the system calls the code.
+  gaierror(int code, const std::string& host, const char* reason = nullptr);
   int code() const noexcept { return code_; }
 
  private:

@@ -12,58 +12,57 @@ namespace uvlet::inline UVLET_ABI {
 // another thread than the one that made them.
 class FrameCache {
  public:
-  static constexpr std::size_t class_bytes = 64;
-  static constexpr std::size_t classes = 16;
+  static constexpr std::size_t bytes_max = 1024;
   static constexpr unsigned blocks_kept_max = 4096;  // of each class
 
   static void* allocate(std::size_t bytes) {
-    const std::size_t index = (bytes - 1) / class_bytes;
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
-    if (index < classes) [[likely]] {
-      Bin& bin = bins[index];
-      if (Block* block = bin.first) [[likely]] {
-        bin.first = block->next;
-        --bin.count;
+    if (bytes <= bytes_max) [[likely]] {
+      const std::size_t index = index_of(bytes);
+      if (Block* block = first[index]) [[likely]] {
+        first[index] = block->next;
         return block;
       }
       return refill(index);
     }
-#else
-    (void)index;  // malloc's own quarantine finds what a cache would hide
-#endif
+#endif  // malloc's own quarantine finds what a cache would hide
     return ::operator new(bytes);
   }
 
-  static void release(void* memory, std::size_t bytes) noexcept {
-    const std::size_t index = (bytes - 1) / class_bytes;
+  static void release(void* memory, [[maybe_unused]] std::size_t bytes) noexcept {
 #if !defined(UVLET_ASAN) && !defined(UVLET_TSAN)
-    if (index < classes && bins[index].count < limit) [[likely]] {
-      Bin& bin = bins[index];
-      auto* block = static_cast<Block*>(memory);
-      block->next = bin.first;
-      bin.first = block;
-      ++bin.count;
-      return;
+    if (bytes <= bytes_max) [[likely]] {
+      Block*& below = first[index_of(bytes)];
+      const unsigned depth = below ? below->depth + 1 : 1;
+      if (depth <= limit) [[likely]] {
+        below = new (memory) Block{below, depth};
+        return;
+      }
     }
-#else
-    (void)index;
 #endif
     ::operator delete(memory);
   }
 
  private:
+  // Each knows how many there are: one counter, changed by every call, would be what calls wait
+  // for.
   struct Block {
     Block* next;
+    unsigned depth;
   };
-  struct Bin {
-    Block* first;
-    unsigned count;
-  };
+
+  // Of 16, 24, 40, 56, ... bytes: what malloc gives is filled to the last.
+  static constexpr std::size_t index_of(std::size_t bytes) noexcept { return (bytes + 7) / 16; }
+  static constexpr std::size_t size_of(std::size_t index) noexcept {
+    return index == 0 ? sizeof(Block) : index * 16 + 8;
+  }
+  static constexpr std::size_t classes = bytes_max / 16 + 1;
+
   UVLET_API UVLET_COLD static void* refill(std::size_t index);
   friend struct FrameCacheCleaner;
 
   // `limit` is 0 until the thread's cleaner is registered and after it has run.
-  UVLET_API static constinit thread_local Bin bins[classes]
+  UVLET_API static constinit thread_local Block* first[classes]
       __attribute__((tls_model("initial-exec")));
   UVLET_API static constinit thread_local unsigned limit __attribute__((tls_model("initial-exec")));
 };

@@ -51,20 +51,23 @@ struct HubStats {
   std::size_t tasks;          // top-level tasks alive
   std::size_t ready;
   std::size_t timers;
-  std::size_t external;     // waits that the operating system or another thread will end
-  std::uint64_t awaitlets;  // calls of green::awaitlet so far
-  std::uint64_t polls;      // turns of the loop so far
+  std::size_t external;           // waits that the operating system or another thread will end
+  std::uint64_t awaitlets;        // calls of green::awaitlet so far
+  std::uint64_t polls;            // turns of the loop so far
+  std::uint64_t accepts_refused;  // accepts that failed so far for want of descriptors or memory
   Guard guard;
 };
 
 // A green thread: its Root stands in the top page of its own stack, its function below it. A
 // dispatcher is one that lends its stack to Roots that have none.
 struct GreenRoot final : Root {
-  using Root::Root;
+  GreenRoot(Hub& owner, Kind what, void* site) noexcept : Root(owner, what), spawn_site(site) {}
   ~GreenRoot() = default;
   void (*run)(GreenRoot&) noexcept = nullptr;
   void* body = nullptr;
   char* stack = nullptr;
+  void* spawn_site;
+  void* pool = nullptr;  // the GreenPool it works for
 };
 
 // A Root without a stack of its own: a dispatcher's is lent to it whenever it is ready.
@@ -104,6 +107,17 @@ struct HubObserver : Link {
 
 extern UVLET_API constinit thread_local Hub* this_hub __attribute__((tls_model("initial-exec")));
 
+// Whether this OS thread has called what may block since somebody began to watch for it. A call
+// that need not wait looks at how many watch, in all threads, and no further; waits are noticed by
+// Root::watched, which costs those nothing that nobody watches.
+extern UVLET_API constinit thread_local bool blocking_called;
+extern UVLET_API std::atomic<int> blocking_call_watches;
+UVLET_API UVLET_COLD void set_blocking_called() noexcept;
+UVLET_INLINE void notice_blocking_call() noexcept {
+  if (blocking_call_watches.load(std::memory_order_relaxed) > 0) [[unlikely]]
+    set_blocking_called();
+}
+
 class UVLET_API Hub {
  public:
   // The hub of this OS thread, made on first use. Throws logic_error after the thread's hub ended.
@@ -142,6 +156,7 @@ class UVLET_API Hub {
   std::size_t offloaded = 0;  // of them, those that libuv's thread pool works on
   List<Waiter> idle_waiters;  // woken when nothing is ready and nothing is due
   std::uint64_t awaitlets = 0;
+  std::uint64_t accepts_refused = 0;
   std::vector<Root*> deliveries;  // being interrupted: see Root::deliver
 
   UVLET_INLINE void make_ready(Root& root) noexcept { ready_.push_back(&root); }
@@ -191,6 +206,7 @@ class UVLET_API Hub {
   Root& adopt(std::coroutine_handle<> foreign);
 
   void send(Post& post) noexcept;                   // thread-safe
+  bool posted() const noexcept { return inbox_.load(std::memory_order_relaxed) != nullptr; }
   bool ending() const noexcept { return ending_; }  // its OS thread ends, and kills what is left
   void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }
   const List<HubObserver>& observers() const noexcept { return observers_; }
@@ -284,14 +300,17 @@ class UVLET_API Hub {
   std::atomic<int> senders_{0};        // within send(): the hub may not end under them
 };
 
-inline Root::Root(Hub& owner, Kind what, void* spawn_site) noexcept
-    : hub(&owner), kind(what), id(owner.next_id()), spawned_at(spawn_site) {
+inline Root::Root(Hub& owner, Kind what) noexcept : hub(&owner), kind(what), id(owner.next_id()) {
   attention = kind == Kind::loop;
   if (kind == Kind::task) depth = 1;
   parked_at = owner.last_turn();
   const Root* creator = owner.running();
   if (creator && creator->context && kind != Kind::dispatcher) [[unlikely]]
     context = creator->copy_context();
+}
+
+inline void* Root::spawned_at() const noexcept {
+  return kind == Kind::green ? static_cast<const GreenRoot*>(this)->spawn_site : nullptr;
 }
 
 inline Scope::Scope(Root& root) noexcept

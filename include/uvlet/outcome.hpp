@@ -49,12 +49,12 @@ class OutcomeBase {
     while (!present.empty()) present.pop_front()->notify();
   }
 
- protected:
-  bool settled_ = false;
-  std::exception_ptr error_;
-
  private:
   List<Listener> listeners_;
+
+ protected:
+  std::exception_ptr error_;
+  bool settled_ = false;  // last: what is derived uses the padding after it
 };
 
 // A value or an exception that comes once and is kept for any number of readers.

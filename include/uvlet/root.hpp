@@ -46,9 +46,6 @@ class UVLET_API Identity : public FrameAllocated {
 
   std::uint64_t id;      // its Root's, from when it has one
   Root* root = nullptr;  // null once its frames are gone
-  std::uint32_t references = 1;
-  bool started = false;
-  bool finished = false;
 
  protected:
   virtual ~Identity();
@@ -59,6 +56,11 @@ class UVLET_API Identity : public FrameAllocated {
   void destroy() noexcept;
 
   std::unique_ptr<std::string> name_;
+
+ public:
+  std::uint32_t references = 1;
+  bool started = false;
+  bool finished = false;
 };
 
 // A counted pointer to an Identity or to a class derived from it.
@@ -96,6 +98,11 @@ class Handle {
  private:
   I* identity_ = nullptr;
 };
+
+// A copy of a context; null where nothing was ever set.
+inline Handle<ContextVars> copy_of(const Handle<ContextVars>& context) {
+  return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
+}
 
 // A pending kill, cancel or expired Timeout. See docs/architecture.md, "Interrupts".
 struct Interrupt : Link {
@@ -139,7 +146,7 @@ class UVLET_API Root : public Context, public Link {
  public:
   enum class Kind : std::uint8_t { main, loop, green, dispatcher, task, foreign };
 
-  Root(Hub& owner, Kind what, void* spawn_site) noexcept;
+  Root(Hub& owner, Kind what) noexcept;
   Root(const Root&) = delete;
   Root& operator=(const Root&) = delete;
 
@@ -192,24 +199,16 @@ class UVLET_API Root : public Context, public Link {
 
   // Its context, made if there is none.
   ContextVars& own_context();
-  // A copy of it; null where nothing was ever set.
-  Handle<ContextVars> copy_context() const {
-    return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
-  }
+  Handle<ContextVars> copy_context() const { return copy_of(context); }
   // From now on what either sets is set for both.
   void share_context(Root& other) { context = Handle<ContextVars>::share(&other.own_context()); }
 
   void refresh_attention() noexcept;
-  // Notices, in `awaited`, whether it waits from now on, at no cost to the waits of others.
-  void watch_for_wait() noexcept {
-    awaited = false;
-    watched = attention = true;
-  }
-  UVLET_COLD void waits() noexcept {
-    awaited = true;
-    watched = false;
-    refresh_attention();
-  }
+  // Its next wait sets blocking_called, at no cost to the waits of others.
+  void watch_for_wait() noexcept { watched = attention = true; }
+  UVLET_COLD void waits() noexcept;
+  // Where it was spawned; null for all but green threads.
+  void* spawned_at() const noexcept;
   bool may_wait() const noexcept { return kind != Kind::loop; }
 
   // --- state; the hot part first
@@ -223,8 +222,8 @@ class UVLET_API Root : public Context, public Link {
   bool killed = false;            // a default kill is pending
   bool cancel_requested = false;  // `waiting` was asked to end and will do so later
   bool started = false;
-  bool awaited = false;  // it called awaitlet, or, if watched, waited
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
+  bool holds_identity = false;
   Kind kind;
   int shields = 0;
   unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
@@ -232,10 +231,7 @@ class UVLET_API Root : public Context, public Link {
   std::exception_ptr thrown;  // taken, not yet thrown
   List<Interrupt> pending;
   Identity* identity = nullptr;
-  bool holds_identity = false;
   std::uint64_t id;
-  void* spawned_at;
-  void* pool = nullptr;  // the GreenPool it works for
   LocalValue* locals = nullptr;
   Handle<ContextVars> context;  // null: nothing was ever set
 
@@ -248,5 +244,11 @@ class UVLET_API Root : public Context, public Link {
   void deliver_one() noexcept;
   Interrupt* first_deliverable() noexcept;
 };
+
+// The coroutine that a suspended Root will go on with; null where it waits on a stack.
+UVLET_API std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept;
+
+// The context of this OS thread's own stack: a hub that is made later takes it for its main Root.
+UVLET_API Handle<ContextVars>& thread_context() noexcept;
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <uvlet/config.hpp>
+#include <uvlet/duration.hpp>
 #include <uvlet/list.hpp>
+#include <uvlet/timer.hpp>
 #include <uvlet/waiter.hpp>
 
 namespace uvlet::inline UVLET_ABI {
@@ -42,6 +44,26 @@ class Signal {
  private:
   List<Listener> waiters_;
   const char* what_;
+};
+
+// Notifies a Signal when a while has passed: a limit for a loop that waits for it, also in a
+// Shield.
+class Deadline final : private Timer {
+ public:
+  Deadline(Signal& signal, Duration after) : signal_(signal) {
+    Hub& hub = Hub::get();
+    hub.timers.start(*this, deadline_after(hub.now(), after));
+  }
+  bool passed() const noexcept { return passed_; }
+
+ private:
+  void expire() noexcept override {
+    passed_ = true;
+    signal_.notify_all();
+  }
+
+  Signal& signal_;
+  bool passed_ = false;
 };
 
 }  // namespace uvlet::inline UVLET_ABI

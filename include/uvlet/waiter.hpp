@@ -27,6 +27,7 @@ struct NativePromise {
   static constexpr std::size_t alignment_max = 2 * sizeof(void*);
 
   std::coroutine_handle<> continuation{};  // the coroutine that awaits this one; null: the driver
+  void** owner = nullptr;                  // where that one keeps the address of this one's frame
 };
 template <class P>
 concept native_promise = std::is_base_of_v<NativePromise, P>;
@@ -184,6 +185,8 @@ UVLET_INLINE decltype(auto) block(Op&& op, bool* suspended = nullptr) {
     Hub& hub = Hub::get();
     Root& self = *hub.running();
     if (op.begin(hub, self, nullptr)) hub.wait_turn(self);
+  } else {
+    notice_blocking_call();
   }
   return op.await_resume();
 }

@@ -7,11 +7,9 @@ std::uint64_t next_variable() noexcept {
   return ++last;
 }
 
-uvlet::ContextVars* current_context() noexcept {
+uvlet::Handle<uvlet::ContextVars>& current_context() noexcept {
   const uvlet::Hub* hub = uvlet::Hub::existing();
-  return hub ? hub->running()->context.get() : nullptr;
+  return hub ? hub->running()->context : uvlet::thread_context();
 }
-
-uvlet::ContextVars& make_current_context() { return uvlet::Hub::get().running()->own_context(); }
 
 }  // namespace aio::detail

@@ -61,13 +61,15 @@ void FutureBase::report_unretrieved(const std::exception_ptr& error) noexcept {
 void FutureBase::complete() noexcept {
   finished = true;
   outcome().notify_listeners();
-  std::vector<std::unique_ptr<Callback>> present = std::move(callbacks_);
-  for (auto& callback : present) add_callback(std::move(callback));
+  if (!callbacks_) return;
+  const std::unique_ptr<Callbacks> present = std::move(callbacks_);
+  for (auto& callback : *present) add_callback(std::move(callback));
 }
 
 void FutureBase::add_callback(std::unique_ptr<Callback> callback) {
   if (!outcome().settled()) {
-    callbacks_.push_back(std::move(callback));
+    if (!callbacks_) callbacks_ = std::make_unique<Callbacks>();
+    callbacks_->push_back(std::move(callback));
     return;
   }
   uvlet::Hub::get().spawn([callback = std::move(callback)] {

@@ -1,55 +1,153 @@
 #include <aio/getaddrinfo.hpp>
-#include <aio/uv_request.hpp>
 
+#include "resolver.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstdlib>
+#include <net/if.h>
 #include <netdb.h>
+#include <system_error>
 
 namespace aio {
 namespace {
 
-// libuv's number for a failed look-up as getaddrinfo's own; 0 for one that is an errno.
-int eai_of(int uv_error) noexcept {
-  switch (uv_error) {
-    case UV_EAI_ADDRFAMILY: return EAI_ADDRFAMILY;
-    case UV_EAI_AGAIN: return EAI_AGAIN;
-    case UV_EAI_BADFLAGS: return EAI_BADFLAGS;
-    case UV_EAI_FAIL: return EAI_FAIL;
-    case UV_EAI_FAMILY: return EAI_FAMILY;
-    case UV_EAI_MEMORY: return EAI_MEMORY;
-    case UV_EAI_NODATA: return EAI_NODATA;
-    case UV_EAI_NONAME: return EAI_NONAME;
-    case UV_EAI_OVERFLOW: return EAI_OVERFLOW;
-    case UV_EAI_SERVICE: return EAI_SERVICE;
-    case UV_EAI_SOCKTYPE: return EAI_SOCKTYPE;
-    default: return 0;
+struct Code {  // of getaddrinfo and getnameinfo
+  int eai = 0;
+  int error = 0;  // the errno of EAI_SYSTEM
+
+  void set(int result) noexcept {
+    eai = result;
+    error = errno;
   }
+  void check(const std::string& what) const {
+    if (eai == EAI_SYSTEM) throw std::system_error(error, std::generic_category(), what);
+    if (eai != 0) throw uvlet::gaierror(eai, what);
+  }
+};
+
+struct AddressLookup final : detail::Lookup {
+  void look_up() noexcept override {
+    addrinfo hints{};
+    hints.ai_family = family;
+    hints.ai_socktype = SOCK_STREAM;
+    const bool ascii =
+        std::all_of(host.begin(), host.end(), [](char c) { return (c & 0x80) == 0; });
+    if (!ascii) hints.ai_flags = AI_IDN;
+    addrinfo* first = nullptr;
+    code.set(::getaddrinfo(host.c_str(), service.c_str(), &hints, &first));
+    if (code.eai != 0) return;
+    try {
+      for (const addrinfo* one = first; one; one = one->ai_next)
+        found.push_back(Address::from_sockaddr(one->ai_addr, one->ai_addrlen));
+      if (found.empty()) code.eai = EAI_NONAME;
+    } catch (...) {
+      code.eai = EAI_MEMORY;
+    }
+    ::freeaddrinfo(first);
+  }
+
+  std::string host;
+  std::string service;
+  int family = AF_UNSPEC;
+  Code code;
+  std::vector<Address> found;
+};
+
+struct NameLookup final : detail::Lookup {
+  void look_up() noexcept override {
+    char host_text[NI_MAXHOST];
+    char service_text[NI_MAXSERV];
+    code.set(::getnameinfo(address.get(), address.length, host_text, sizeof host_text, service_text,
+                           sizeof service_text, flags));
+    if (code.eai != 0) return;
+    try {
+      host = host_text;
+      service = service_text;
+    } catch (...) {
+      code.eai = EAI_MEMORY;
+    }
+  }
+
+  Address::Raw address{};
+  int flags = 0;
+  Code code;
+  std::string host;
+  std::string service;
+};
+
+task<void> run(std::shared_ptr<detail::Lookup> lookup, std::optional<Duration> timeout,
+               std::string what) {
+  const bool done = co_await detail::LookupWait(std::move(lookup), timeout);
+  if (!done) throw uvlet::gaierror(EAI_AGAIN, what, "the look-up timed out");
 }
 
-task<std::vector<Address>> look_up(std::string host, std::uint16_t port, int family) {
-  addrinfo hints{};
-  hints.ai_family = family;
-  hints.ai_socktype = SOCK_STREAM;
-  const std::string service = std::to_string(port);
-  auto start = [&](uv_loop_t* loop, uv_getaddrinfo_t* request, auto callback) {
-    return uv_getaddrinfo(loop, request, callback, host.c_str(), service.c_str(), &hints);
-  };
-  try {
-    const auto found = co_await uv_request<uv_getaddrinfo_t>(std::move(start));
-    std::vector<Address> addresses;
-    for (const addrinfo* one = found->addrinfo; one; one = one->ai_next)
-      addresses.push_back(Address::from_sockaddr(one->ai_addr, one->ai_addrlen));
-    if (addresses.empty()) throw uvlet::gaierror(EAI_NONAME, host);
-    co_return addresses;
-  } catch (const std::system_error& error) {
-    const int code = eai_of(-error.code().value());
-    if (code == 0) throw;
-    throw uvlet::gaierror(code, host);
-  }
+// "fe80::1%eth0", "fe80::1%2".
+std::optional<Address> scoped(const std::string& host, std::uint16_t port) {
+  const std::size_t percent = host.find('%');
+  if (percent == std::string::npos) return {};
+  sockaddr_in6 ip{};
+  ip.sin6_family = AF_INET6;
+  ip.sin6_port = htons(port);
+  if (inet_pton(AF_INET6, host.substr(0, percent).c_str(), &ip.sin6_addr) != 1) return {};
+  const std::string scope = host.substr(percent + 1);
+  const bool number = !scope.empty() && scope.find_first_not_of("0123456789") == std::string::npos;
+  ip.sin6_scope_id = number ? static_cast<std::uint32_t>(std::strtoul(scope.c_str(), nullptr, 10))
+                            : if_nametoindex(scope.c_str());
+  if (!number && ip.sin6_scope_id == 0) throw uvlet::gaierror(EAI_NONAME, host);
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&ip), sizeof ip);
+}
+
+// What is an address already, in any of its forms: "127.0.0.1", "127.1", "0x7f000001", "::1".
+std::optional<Address> numeric(const std::string& host, std::uint16_t port) {
+  Address address(host, port);
+  if (host.empty()) return {};
+  if (address.resolved()) return address;
+  if (auto with_scope = scoped(host, port)) return with_scope;
+  sockaddr_in ip{};
+  if (host.find_first_not_of("0123456789abcdefABCDEFxX.") != std::string::npos ||
+      inet_aton(host.c_str(), &ip.sin_addr) == 0)
+    return {};
+  ip.sin_family = AF_INET;
+  ip.sin_port = htons(port);
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&ip), sizeof ip);
 }
 
 }  // namespace
 
-task<std::vector<Address>> getaddrinfo(std::string host, std::uint16_t port) {
-  return look_up(std::move(host), port, AF_UNSPEC);
+task<std::vector<Address>> getaddrinfo(std::string host, std::uint16_t port, int family,
+                                       std::optional<Duration> timeout) {
+  if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)
+    throw uvlet::gaierror(EAI_FAMILY, host);
+  if (const std::optional<Address> address = numeric(host, port)) {
+    if (family != AF_UNSPEC && family != address->family())
+      throw uvlet::gaierror(EAI_ADDRFAMILY, host);
+    std::vector<Address> itself(1, *address);
+    co_return itself;
+  }
+  auto lookup = std::make_shared<AddressLookup>();
+  lookup->host = host;
+  lookup->service = std::to_string(port);
+  lookup->family = family;
+  co_await run(lookup, timeout, host);
+  lookup->code.check(host);
+  co_return std::move(lookup->found);
+}
+
+task<std::pair<std::string, std::string>> getnameinfo(Address address, int flags,
+                                                      std::optional<Duration> timeout) {
+  auto lookup = std::make_shared<NameLookup>();
+  lookup->address = address.raw();
+  lookup->flags = flags;
+  constexpr int numbers = NI_NUMERICHOST | NI_NUMERICSERV;
+  if ((flags & numbers) == numbers)
+    lookup->look_up();
+  else
+    co_await run(lookup, timeout, address.str());
+  lookup->code.check(address.str());
+  co_return std::pair<std::string, std::string>(std::move(lookup->host),
+                                                std::move(lookup->service));
 }
 
 task<std::vector<Address>> detail::resolve(Address address, int family) {
@@ -58,7 +156,7 @@ task<std::vector<Address>> detail::resolve(Address address, int family) {
     co_return itself;
   }
   if (address.host().empty()) throw std::invalid_argument("an empty Address: no host, no path");
-  co_return co_await look_up(address.host(), address.port(), family);
+  co_return co_await getaddrinfo(address.host(), address.port(), family);
 }
 
 }  // namespace aio

@@ -28,6 +28,13 @@ bool passes(int error) noexcept {
 
 namespace detail {
 
+// An accepted connection, until its handler has ended.
+struct Connection : uvlet::Link {
+  explicit Connection(const Stream& accepted) noexcept : stream(accepted) {}
+  WeakStream stream;
+  Future<void> handler;
+};
+
 struct ServerState {
   ServerState(int fd, StreamHandler to_call) : listener(fd, false), handler(std::move(to_call)) {}
 
@@ -38,7 +45,9 @@ struct ServerState {
   StreamHandler handler;
   Address address;
   bool accepting = false;
-  int connections = 0;
+  bool stopping = false;
+  int running = 0;  // handlers, and who accepts
+  uvlet::List<Connection> connections;
   uvlet::Signal changed{"a server to close"};
 };
 
@@ -66,7 +75,7 @@ class Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
  private:
   bool attempt() noexcept override {
     accepted_ = ::accept4(fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return accepted_ >= 0 || failed(errno);
+    return accepted_ >= 0 || accept_failed(errno);
   }
 
   int accepted_ = -1;
@@ -75,11 +84,11 @@ class Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
 // Counts what wait_closed() waits for, also if it never starts.
 class Running {
  public:
-  explicit Running(Shared state) : state_(std::move(state)) { ++state_->connections; }
+  explicit Running(Shared state) : state_(std::move(state)) { ++state_->running; }
   Running(Running&&) noexcept = default;
   ~Running() {
     if (!state_) return;
-    --state_->connections;
+    --state_->running;
     state_->changed.notify_all();
   }
   const Shared& state() const noexcept { return state_; }
@@ -88,7 +97,7 @@ class Running {
   Shared state_;
 };
 
-task<void> handle(Running running, Stream stream) {
+task<void> handle(Running running, std::shared_ptr<Connection>, Stream stream) {
   try {
     co_await running.state()->handler(std::move(stream));
   } catch (const CancelledError&) {
@@ -96,6 +105,13 @@ task<void> handle(Running running, Stream stream) {
   } catch (...) {
     uvlet::report_exception(*uvlet::Hub::get().running(), std::current_exception());
   }
+}
+
+void start_handler(const Shared& state, Stream stream) {
+  auto connection = std::make_shared<Connection>(stream);
+  state->connections.push_back(connection.get());
+  if (state->stopping) connection->stream.end_reading();
+  connection->handler = create_task(handle(Running(state), connection, std::move(stream)));
 }
 
 task<void> accept_all(Running running) {
@@ -108,7 +124,7 @@ task<void> accept_all(Running running) {
     Accept accept(server.listener);
     const int accepted = co_await std::move(accept);
     if (accepted >= 0) {
-      create_task(handle(Running(running.state()), Stream::from_fd(accepted)));
+      start_handler(running.state(), Stream::from_fd(accepted));
     } else if (passes(-accepted)) {
       co_await sleep(accept_pause_seconds);
     } else if (server.open() && accepted != -ECONNABORTED) {
@@ -118,7 +134,20 @@ task<void> accept_all(Running running) {
 }
 
 task<void> closed(Shared state) {
-  while (state->open() || state->connections > 0) co_await state->changed.wait();
+  while (state->open() || state->running > 0) co_await state->changed.wait();
+}
+
+task<void> stopped(Shared state, Duration timeout) {
+  state->stopping = true;
+  state->close();
+  for (const Connection* connection : state->connections) connection->stream.end_reading();
+  const uvlet::Deadline deadline(state->changed, timeout);
+  while ((state->open() || state->running > 0) && !deadline.passed())
+    co_await state->changed.wait();
+  std::vector<Future<void>> handlers;
+  for (const Connection* connection : state->connections) handlers.push_back(connection->handler);
+  for (Future<void>& handler : handlers) handler.cancel();
+  co_await closed(state);
 }
 
 // The file of a socket that nobody listens on any more, or that the caller means to replace.
@@ -178,6 +207,10 @@ void Server::close() { state().close(); }
 task<void> Server::wait_closed() {
   state();
   return detail::closed(owner_->state);
+}
+task<void> Server::stop(Duration timeout) {
+  state();
+  return detail::stopped(owner_->state, timeout);
 }
 
 }  // namespace aio

@@ -1,6 +1,5 @@
-#include <aio/getaddrinfo.hpp>
+#include <aio/connect.hpp>
 #include <aio/stream.hpp>
-#include <uvlet/connect.hpp>
 #include <uvlet/descriptor.hpp>
 #include <uvlet/signal.hpp>
 
@@ -243,18 +242,14 @@ task<void> Stream::wait_closed() { return detail::closed(state().shared_from_thi
 int Stream::fileno() const { return state().descriptor.fd(); }
 uvlet::Descriptor& Stream::descriptor() const { return state().descriptor; }
 
-task<Stream> open_connection(Address address) {
-  const std::vector<Address> candidates = co_await detail::resolve(address);
-  int error = 0;
-  for (const Address& candidate : candidates) {
-    const int fd = ::socket(candidate.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) fail(errno, "socket");
-    uvlet::Descriptor descriptor(fd, true);
-    uvlet::Connect connecting(&descriptor, std::nullopt, candidate);
-    error = co_await std::move(connecting);
-    if (error == 0) co_return Stream::from_fd(descriptor.detach());
-  }
-  fail(error, "connect to " + address.str());
+void detail::WeakStream::end_reading() const noexcept {
+  const std::shared_ptr<StreamOwner> open = owner_.lock();
+  if (open && open->state->open()) ::shutdown(open->state->descriptor.fd(), SHUT_RD);
+}
+
+task<Stream> open_connection(Address address, std::optional<Address> local) {
+  auto connected = co_await detail::connect(std::move(address), std::move(local));
+  co_return Stream::from_fd(connected->detach());
 }
 
 }  // namespace aio

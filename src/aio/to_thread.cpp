@@ -1,3 +1,4 @@
+#include <aio/context_var.hpp>
 #include <aio/to_thread.hpp>
 #include <uvlet/hub.hpp>
 
@@ -5,6 +6,7 @@
 
 #include <memory>
 #include <system_error>
+#include <utility>
 #include <uv.h>
 
 namespace aio::detail {
@@ -20,7 +22,17 @@ struct ThreadJob::Work {
   uvlet::Hub* hub = nullptr;
 };
 
+ThreadJob::ThreadJob() : context_(uvlet::copy_of(current_context())) {}
+
 ThreadJob::~ThreadJob() = default;
+
+// The call has a copy of the copy: what it replaces lives on until the job is freed, on the hub.
+void ThreadJob::call() noexcept {
+  uvlet::Handle<uvlet::ContextVars> context = uvlet::copy_of(context_);
+  std::swap(current_context(), context);
+  run();
+  std::swap(current_context(), context);
+}
 
 bool ThreadJob::inside_pool() noexcept { return in_pool; }
 
@@ -34,7 +46,7 @@ void ThreadJob::start(uvlet::Hub& hub, uvlet::Waiter& waiter) {
       hub.loop(), &work->request,
       [](uv_work_t* request) {
         in_pool = true;
-        static_cast<Work*>(request->data)->job->run();
+        static_cast<Work*>(request->data)->job->call();
         in_pool = false;
       },
       [](uv_work_t* request, int) {

@@ -7,10 +7,12 @@
 namespace aio {
 namespace {
 
+class SignalWait;
+
 // libuv's handle, which lives until libuv has closed it.
 struct SignalHandle {
   uv_signal_t handle{};
-  uvlet::Waiter* waiter = nullptr;
+  SignalWait* waiter = nullptr;
 
   void close() noexcept {
     waiter = nullptr;
@@ -21,7 +23,9 @@ struct SignalHandle {
 
 class SignalWait final : public uvlet::Operation<SignalWait> {
  public:
-  explicit SignalWait(int number) noexcept : number_(number) {}
+  // Without `settled`: until the signal comes.
+  explicit SignalWait(int number, std::function<bool()> settled = {}) noexcept
+      : number_(number), settled_(std::move(settled)) {}
   SignalWait(SignalWait&&) noexcept = default;
   ~SignalWait() { leave(); }
 
@@ -31,14 +35,17 @@ class SignalWait final : public uvlet::Operation<SignalWait> {
     handle_->handle.data = handle_;
     handle_->waiter = this;
     uv_signal_init(hub.loop(), &handle_->handle);
-    const int rc = uv_signal_start_oneshot(
+    const int rc = uv_signal_start(
         &handle_->handle,
         [](uv_signal_t* handle, int) {
           auto* self = static_cast<SignalHandle*>(handle->data);
-          if (self->waiter) std::exchange(self->waiter, nullptr)->notify();
+          if (self->waiter) self->waiter->signalled();
         },
         number_);
-    if (rc == 0) return;
+    if (rc == 0) {
+      if (settled_) signalled();  // it may have come before
+      return;
+    }
     leave();
     if (rc == UV_EINVAL)
       throw std::invalid_argument("no signal to wait for: " + std::to_string(number_));
@@ -55,11 +62,17 @@ class SignalWait final : public uvlet::Operation<SignalWait> {
   const char* describe() const noexcept override { return "a signal"; }
 
  private:
+  void signalled() noexcept {
+    if (settled_ && !settled_()) return;
+    leave();
+    notify();
+  }
   void leave() noexcept {
     if (handle_) std::exchange(handle_, nullptr)->close();
   }
 
   int number_;
+  std::function<bool()> settled_;
   SignalHandle* handle_ = nullptr;
 };
 
@@ -68,6 +81,11 @@ class SignalWait final : public uvlet::Operation<SignalWait> {
 task<int> wait_signal(int number) {
   SignalWait wait(number);
   co_return co_await std::move(wait);
+}
+
+task<void> detail::wait_signal_until(int number, std::function<bool()> settled) {
+  SignalWait wait(number, std::move(settled));
+  co_await std::move(wait);
 }
 
 }  // namespace aio

@@ -14,11 +14,6 @@ void* resumed_at(std::coroutine_handle<> coroutine) noexcept {
   return *static_cast<char**>(coroutine.address()) + 1;
 }
 
-std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept {
-  if (root.waiting && root.waiting->coroutine()) return root.waiting->coroutine();
-  return root.wake ? root.wake : root.step;
-}
-
 void add_coroutines(const Root& root, std::vector<void*>& frames) {
   std::coroutine_handle<> coroutine = innermost_coroutine(root);
   while (coroutine && frames.size() < coroutines_max) {

@@ -77,8 +77,12 @@ struct Descriptor::Watch final : HubObserver {
     for (const Direction direction : {Direction::read, Direction::write}) {
       const IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
       if (!request) continue;
-      text += text.empty() ? "descriptor " + std::to_string(descriptor->fd_) + ": " : "; ";
-      text += direction == Direction::read ? "reader " : "writer ";
+      if (const std::string subject = request->subject(); !subject.empty()) {
+        text += subject + " ";
+      } else {
+        text += text.empty() ? "descriptor " + std::to_string(descriptor->fd_) + ": " : "; ";
+        text += direction == Direction::read ? "reader " : "writer ";
+      }
       text += request->who() ? hub->describe(*request->who()) : "in the background";
     }
     return text;
@@ -94,7 +98,7 @@ Descriptor::~Descriptor() { close(); }
 
 IoRequest* Descriptor::take(Direction direction) noexcept {
   IoRequest*& place = requests_[static_cast<int>(direction)];
-  if (place) --watch_->hub->external;
+  if (place && watch_->hub) --watch_->hub->external;
   return std::exchange(place, nullptr);
 }
 
@@ -205,6 +209,16 @@ int Descriptor::release() noexcept {
   return fd;
 }
 
+void Descriptor::dismiss(const void* user) noexcept {
+  for (const Direction direction : {Direction::read, Direction::write}) {
+    IoRequest* request = requests_[static_cast<int>(direction)];
+    if (!request || request->user != user) continue;
+    take(direction);
+    request->error_number = EBADF;
+    request->complete();
+  }
+}
+
 void Descriptor::close() noexcept {
   if (transport_ && fd_ >= 0) transport_->closing(*this);
   const int fd = release();
@@ -270,8 +284,15 @@ void IoWait::expire() noexcept {
   wake();
 }
 
+bool IoWait::accept_failed(int error) noexcept {
+  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+    ++Hub::get().accepts_refused;
+  return failed(error);
+}
+
 void IoWait::fail(const char* call) const {
-  if (descriptor_) descriptor_->fail(error_number, call);
+  if (descriptor_ && error_number != EBADF)  // then it may be gone
+    descriptor_->fail(error_number, call);
   throw std::system_error(error_number, std::generic_category(), call);
 }
 

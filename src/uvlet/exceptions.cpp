@@ -33,7 +33,9 @@ NoAwaitletContext::NoAwaitletContext()
 NoAwaitOccurred::NoAwaitOccurred()
     : std::logic_error("the function was run but it never waited for anything") {}
 
-gaierror::gaierror(int code, const std::string& host)
-    : std::runtime_error("cannot resolve '" + host + "': " + gai_strerror(code)), code_(code) {}
+gaierror::gaierror(int code, const std::string& host, const char* reason)
+    : std::runtime_error("cannot resolve '" + host +
+                         "': " + (reason ? reason : gai_strerror(code))),
+      code_(code) {}
 
 }  // namespace uvlet::inline UVLET_ABI

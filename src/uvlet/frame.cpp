@@ -2,7 +2,7 @@
 
 namespace uvlet::inline UVLET_ABI {
 
-constinit thread_local FrameCache::Bin FrameCache::bins[FrameCache::classes] = {};
+constinit thread_local FrameCache::Block* FrameCache::first[FrameCache::classes] = {};
 constinit thread_local unsigned FrameCache::limit = 0;
 
 // Frees a thread's cached blocks at its end; what is released later goes straight back to the heap.
@@ -14,19 +14,18 @@ struct FrameCacheCleaner {
   }
   ~FrameCacheCleaner() {
     FrameCache::limit = 0;
-    for (auto& bin : FrameCache::bins) {
-      while (auto* block = bin.first) {
-        bin.first = block->next;
+    for (auto& first : FrameCache::first) {
+      while (auto* block = first) {
+        first = block->next;
         ::operator delete(block);
       }
-      bin.count = 0;
     }
   }
 };
 
 void* FrameCache::refill(std::size_t index) {
   static thread_local FrameCacheCleaner cleaner;
-  return ::operator new((index + 1) * class_bytes);
+  return ::operator new(size_of(index));
 }
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -26,6 +26,9 @@
 namespace uvlet::inline UVLET_ABI {
 
 constinit thread_local Hub* this_hub = nullptr;
+constinit thread_local bool blocking_called = false;
+std::atomic<int> blocking_call_watches{0};
+void set_blocking_called() noexcept { blocking_called = true; }
 
 namespace {
 
@@ -61,7 +64,7 @@ ThreadStack thread_stack() noexcept {
 }
 
 struct PlainRoot final : Root {
-  PlainRoot(Hub& owner, Kind what) noexcept : Root(owner, what, nullptr) { started = true; }
+  PlainRoot(Hub& owner, Kind what) noexcept : Root(owner, what) { started = true; }
   ~PlainRoot() = default;
 };
 
@@ -180,6 +183,7 @@ Hub::Hub(const HubOptions& options, Root* survivor)
   loop_stack_ = static_cast<char*>(stack);
   loop_root_ = new PlainRoot(*this, Root::Kind::loop);
   main_ = survivor ? survivor : new PlainRoot(*this, Root::Kind::main);
+  if (!survivor) main_->context = std::move(thread_context());
   current_ = main_;
   char* low = loop_stack_ + StackArena::page_bytes;
 #if defined(UVLET_ASAN)
@@ -263,8 +267,8 @@ Time Hub::now() const noexcept { return world_->now(); }
 HubStats Hub::stats() const noexcept {
   std::size_t ready = 0;
   for (Root* root : ready_) (void)root, ++ready;
-  return {stacks_.in_use(), task_count_, ready,  timers.size(),
-          external,         awaitlets,   polls_, stacks_.guard()};
+  return {stacks_.in_use(), task_count_, ready,           timers.size(),  external,
+          awaitlets,        polls_,      accepts_refused, stacks_.guard()};
 }
 
 void Hub::unwind() noexcept {
@@ -399,7 +403,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   root.off_stack();
 }
 
-StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what, nullptr) {
+StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what) {
   registration.root = this;
   owner.tasks_.push_back(&registration);
   ++owner.task_count_;

@@ -41,7 +41,7 @@ std::string Hub::describe(Root& root) {
   if (root.kind != Root::Kind::main) text += " " + std::to_string(root.id);
   if (root.identity) text += " '" + root.identity->name() + "'";
   if (root.waiting) text += std::string(", waiting on ") + root.waiting->describe();
-  if (root.spawned_at) text += ", spawned at " + symbol(root.spawned_at);
+  if (void* site = root.spawned_at()) text += ", spawned at " + symbol(site);
   return text;
 }
 

@@ -73,6 +73,16 @@ ContextVars& Root::own_context() {
   return *context;
 }
 
+std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept {
+  if (root.waiting && root.waiting->coroutine()) return root.waiting->coroutine();
+  return root.wake ? root.wake : root.step;
+}
+
+Handle<ContextVars>& thread_context() noexcept {
+  static thread_local Handle<ContextVars> context;
+  return context;
+}
+
 unsigned int Root::uncaught_now() const noexcept {
   return hub->running() == this ? hub->thread().exceptions->uncaught : exceptions.uncaught;
 }
@@ -80,6 +90,12 @@ unsigned int Root::uncaught_now() const noexcept {
 void Root::refresh_attention() noexcept {
   attention =
       kind == Kind::loop || killed || thrown || watched || cancel_requested || !pending.empty();
+}
+
+void Root::waits() noexcept {
+  set_blocking_called();
+  watched = false;
+  refresh_attention();
 }
 
 Interrupt* Root::first_deliverable() noexcept {

@@ -51,7 +51,7 @@ void SimulatedWorld::poll(Time until) noexcept {
   }
   busy_polls_ = 0;
   silent_ = false;
-  if (too_long(until)) return;
+  if (too_long(until) || hub_.posted()) return;  // the poll above may have taken the wake-up
   if (!setup_.virtual_clock) return LibuvWorld::poll(until);
   // What the pool, or somebody outside, may do yet has a moment of real time.
   if (until == never || hub_.offloaded > 0) {

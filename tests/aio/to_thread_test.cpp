@@ -1,5 +1,6 @@
 #include "../support.hpp"
 
+#include <aio/context_var.hpp>
 #include <aio/gather.hpp>
 #include <aio/sleep.hpp>
 #include <aio/to_thread.hpp>
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 TEST_CASE("to_thread gives the result of a call on another OS thread") {
@@ -99,4 +101,68 @@ TEST_CASE("a coroutine destroyed in mid-call leaves the call to itself") {
   CHECK(argument.use_count() == 2);
   stage = 2;
   while (argument.use_count() != 1) green::sleep(0.001);
+}
+
+TEST_CASE("a call has a copy of the caller's context variables: what it sets stays its own") {
+  aio::ContextVar<std::string> user("user");
+  aio::ContextVar<int> level("level", 1);
+  auto work = [&]() -> aio::task<> {
+    user.set("caller");
+    auto call = [&] {
+      const std::string seen = user.get();
+      const auto token = user.set("call");
+      level.set(level.get() + 1);
+      const std::string set = user.get() + std::to_string(level.get());
+      user.reset(token);
+      return seen + " " + set + " " + user.get();
+    };
+    CHECK(co_await aio::to_thread(call) == "caller call2 caller");
+    CHECK(user.get() == "caller");
+    CHECK(level.get() == 1);
+  };
+  aio::run(work());
+  // Nothing is left on the threads of the pool.
+  auto fresh = [&]() -> aio::task<> {
+    for (int i = 0; i < 8; ++i)
+      CHECK(co_await aio::to_thread([&] { return user.get("none"); }) == "none");
+  };
+  aio::run(fresh());
+}
+
+TEST_CASE(
+    "a value that a call sets for itself goes with the call, the caller's with the caller's") {
+  int alive = 0;  // of the hub's own values; the call touches none of them
+  std::atomic<int> set_in_call{0};
+  struct Held {
+    std::atomic<int>* count;
+    explicit Held(std::atomic<int>& counter) : count(&counter) { ++*count; }
+    Held(const Held& other) : count(other.count) { ++*count; }
+    Held& operator=(const Held&) = delete;
+    ~Held() { --*count; }
+  };
+  aio::ContextVar<test::Counted> counted("counted");
+  aio::ContextVar<Held> held("held");
+  auto work = [&]() -> aio::task<> {
+    counted.set(test::Counted(alive));
+    co_await aio::to_thread([&] { held.set(Held(set_in_call)); });
+  };
+  aio::run(work());
+  green::sleep(0);
+  CHECK(alive == 0);
+  CHECK(set_in_call == 0);
+}
+
+TEST_CASE("a thread without a hub has context variables, and hands them to the hub it makes") {
+  aio::ContextVar<int> number("number");
+  std::thread([&] {
+    CHECK(number.get(0) == 0);
+    const auto token = number.set(1);
+    CHECK(number.get() == 1);
+    CHECK(uvlet::Hub::existing() == nullptr);
+    CHECK(green::spawn([&] { return number.get(); }).wait() == 1);
+    CHECK(number.get() == 1);
+    number.reset(token);
+    CHECK(number.get(0) == 0);
+  }).join();
+  CHECK(number.get(0) == 0);
 }

@@ -45,6 +45,7 @@ CASES = [
       r"usable: 7|no such guard"], False),
     ("thread_end_unwinds", 0, [r"alive: 1001", r"left: 0"], True),
     ("exit_in_a_green_thread", 3, [], True),
+    ("exit_while_a_name_is_looked_up", 0, [r"^exits$"], True),
     ("exception_out_of_noexcept", ABORT, [r"terminate called"], True),
     ("thread_not_joined", ABORT, [r"without join\(\) or detach\(\)"], True),
     ("exception_out_of_a_thread", ABORT, [r"terminate called.*std::runtime_error", r"left a thread"],

@@ -3,6 +3,8 @@
 // Programs that end badly, or nearly. death_test.py runs each as a child process and looks at what
 // it says and how it ends.
 
+#include "../fake_resolver.hpp"
+
 #include <aio/aio.hpp>
 #include <green/green.hpp>
 
@@ -304,6 +306,13 @@ void overflow_with_detection() {
   overflow_by_recursion();
 }
 
+// It stalls for ever, and is neither waited for nor in the way.
+void exit_while_a_name_is_looked_up() {
+  green::spawn_n([] { green::dns::getaddrinfo("1.stalled.fake", 80); });
+  while (fake::count(fake::begun) == 0) green::sleep(0.001);
+  std::puts("exits");
+}
+
 const std::map<std::string, void (*)()> programs = {
     {"overflow_by_recursion", overflow_by_recursion},
     {"overflow_by_one_big_frame", overflow_by_one_big_frame},
@@ -329,6 +338,7 @@ const std::map<std::string, void (*)()> programs = {
     {"thread_not_joined", thread_not_joined},
     {"exception_out_of_a_thread", exception_out_of_a_thread},
     {"overflow_with_detection", overflow_with_detection},
+    {"exit_while_a_name_is_looked_up", exit_while_a_name_is_looked_up},
 };
 
 }  // namespace

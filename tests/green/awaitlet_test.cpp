@@ -673,20 +673,3 @@ TEST_CASE("each OS thread awaits on its own hub") {
   });
   CHECK(sum == 3 + 30 + 300);
 }
-
-TEST_CASE("async_def_strict refuses a function that never waited") {
-  const test::Quiet quiet;
-  auto ready = [](int value) -> aio::task<int> { co_return value; };
-  CHECK(aio::run(aio::async_def_strict([&] { return green::awaitlet(ready(3)); })) == 3);
-  aio::run(aio::async_def_strict([] { green::sleep(0); }));
-  aio::run(aio::async_def_strict([](int) { green::spawn([] {}).wait(); }, 5));
-  CHECK_THROWS_AS(aio::run(aio::async_def_strict([] { return 1; })), green::NoAwaitOccurred);
-  CHECK_THROWS_AS(aio::run(aio::async_def_strict([] {})), green::NoAwaitOccurred);
-  CHECK_THROWS_AS(aio::run(aio::async_def_strict([] { throw std::runtime_error("mine"); })),
-                  std::runtime_error);
-  auto owned = aio::async_def_strict([] {
-    green::sleep(0.001);
-    return std::make_unique<int>(7);
-  });
-  CHECK(*aio::run(std::move(owned)) == 7);
-}

@@ -5,6 +5,7 @@
 #include <green/tpool.hpp>
 #include <uvlet/testing.hpp>
 
+#include <aio/context_var.hpp>
 #include <aio/future.hpp>
 #include <algorithm>
 #include <atomic>
@@ -413,4 +414,24 @@ TEST_CASE("storm: calls, kills and time limits leave nothing behind") {
   eventually([] { return alive == 0; });
   MESSAGE(finished << " finished, " << interrupted << " interrupted, " << made.load()
                    << " calls made");
+}
+
+TEST_CASE(
+    "a call has a copy of the caller's context variables, and one in place has one of its own") {
+  aio::ContextVar<std::string> user("user");
+  green::spawn([&] {
+    user.set("caller");
+    const std::string seen = tpool::execute([&] {
+      const std::string before = user.get();
+      user.set("call");
+      const std::string inner = tpool::execute([&] {
+        const std::string inherited = user.get();
+        user.set("inner");
+        return inherited;
+      });
+      return before + " " + inner + " " + user.get();
+    });
+    CHECK(seen == "caller call call");
+    CHECK(user.get() == "caller");
+  }).wait();
 }

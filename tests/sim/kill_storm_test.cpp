@@ -4,7 +4,9 @@
 
 #include <aio/aio.hpp>
 
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
 namespace {
 
@@ -153,6 +155,58 @@ TEST_CASE("kill() runs its victim at once and comes back, over and over") {
         while (!thread.dead()) green::sleep(0.001);
     });
     require(report.left == 0 && alive == 0, "a frame is left");
+  });
+}
+
+namespace {
+
+// A top-level task that is cancelled, or a green thread that is killed; below it the layers
+// alternate.
+struct Victim {
+  void start(Victims& state, int& alive) {
+    if (testing::choose(2) == 0)
+      task = aio::create_task(live_as_task(state, alive, 0));
+    else
+      thread = green::spawn([&] { live_across(state, alive, 0); });
+  }
+  bool done() {
+    if (task && task->done()) task.reset();
+    if (thread && thread->dead()) thread.reset();
+    return !task && !thread;
+  }
+  void stop() {
+    if (task)
+      task->cancel();
+    else
+      thread->kill();
+  }
+  std::optional<aio::Future<>> task;
+  std::optional<green::GreenThread<void>> thread;
+};
+
+}  // namespace
+
+TEST_CASE("cancels and kills through task, green, task, green leave no frame") {
+  sim::storm("cancel_across", 1, [](std::uint64_t seed) {
+    int alive = 0, most = 0;
+    const auto report = testing::simulate(seed, [&] {
+      Victims state;
+      std::vector<Victim> victims(200);
+      for (std::uint64_t stops = 0; stops < sim::operations(100'000); ++stops) {
+        Victim& victim = victims[testing::choose(victims.size())];
+        if (victim.done()) victim.start(state, alive);
+        if (testing::choose(4) == 0) green::sleep(0.001 * static_cast<double>(testing::choose(3)));
+        if (!victim.done()) victim.stop();
+        most = std::max(most, alive);
+      }
+      state.retire = true;
+      for (Victim& victim : victims)
+        while (!victim.done()) green::sleep(0.001);
+      green::sleep(0.1);  // what they spawned ends too
+      require(alive == 0, "a frame is left");
+    });
+    require(most > 200, "nobody came below the first layer");
+    require(report.left == 0, "somebody is left");
   });
 }
 

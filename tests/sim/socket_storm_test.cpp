@@ -4,6 +4,8 @@
 #include "harness.hpp"
 
 #include <aio/aio.hpp>
+#include <green/file.hpp>
+#include <green/socket.hpp>
 
 namespace {
 
@@ -151,5 +153,76 @@ TEST_CASE("close against whoever waits: each ends with EBADF, once") {
         require(ended == 1, "a waiter ended twice, or never");
       }
     });
+  });
+}
+
+TEST_CASE("every cut of what a File sends arrives whole") {
+  testing::ExploreOptions options;
+  options.faults.short_transfers = 1;
+  const auto result = testing::explore(
+      [] {
+        const auto [first, second] = testing::stream_pair();
+        green::File sender = green::Socket::from_fd(first).makefile();
+        green::Socket receiver = green::Socket::from_fd(second);
+        sender.write("ab");
+        sender.write("c\n");
+        sender.close();
+        std::string got;
+        while (got.size() < 4) got += receiver.recv(4 - got.size());
+        require(got == "abc\n", "another line");
+      },
+      options);
+  CHECK(result.complete);
+  CHECK(result.schedules >= 64);
+}
+
+TEST_CASE("Files whose readers and writers are killed or late lose no byte, and repeat none") {
+  const test::Quiet quiet;
+  sim::storm("interrupted_files", 100, [](std::uint64_t seed) {
+    testing::SimulationOptions options(seed);
+    options.faults.short_transfers = options.faults.would_block = 0.2;
+    options.faults.kills = 0.05;
+    const auto report = testing::simulate(options, [] {
+      const std::string text = numbered(5000);
+      const auto [first, second] = testing::stream_pair();
+      green::File sender = green::Socket::from_fd(first).makefile();
+      green::File receiver = green::Socket::from_fd(second).makefile();
+      std::size_t written = 0;
+      auto writing = green::spawn([&] {
+        while (written < text.size()) {
+          auto writer = green::spawn([&] {
+            const green::Timeout limit(0.002);
+            while (written < text.size()) {
+              sender.flush();
+              const std::string_view part = std::string_view(text).substr(written, 50);
+              sender.write(part);  // there is room: it does not wait
+              written += part.size();
+            }
+          });
+          testing::expose(writer);
+          try {
+            writer.wait();
+          } catch (const uvlet::BaseException&) {  // killed, or late
+          }
+        }
+        sender.close();
+      });
+      std::string got;
+      for (bool ended = false; !ended;) {
+        auto reader = green::spawn([&] {
+          const green::Timeout limit(0.002);
+          for (std::string part; !(part = receiver.read(37)).empty();) got += part;
+          ended = true;
+        });
+        testing::expose(reader);
+        try {
+          reader.wait();
+        } catch (const uvlet::BaseException&) {  // killed, or late
+        }
+      }
+      writing.wait();
+      require(got == text, "bytes are lost, or came twice");
+    });
+    require(report.left == 0, "somebody is left");
   });
 }

@@ -169,18 +169,7 @@ int listen_on(const Address& address, bool shared) {
   } close{fd};
   const int on = 1;
   if (address.family() != AF_UNIX) {
-    ::setsockopt(
-        fd, SOL_SOCKET,
-        SO_REUSEADDR name_of(int fd) {
-          sockaddr_storage storage{};
-          socklen_t length = sizeof storage;
-          auto* address = reinterpret_cast<sockaddr*>(&storage);
-          if (::getsockname(fd, address, &length) != 0) fail("getsockname");
-          return Address::from_sockaddr(address, length);
-        }
-
-        ,
-        &on, sizeof on);
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   }
   remove_stale(address);

@@ -1,0 +1,349 @@
+#include <green/file.hpp>
+
+#include <green/file_state.hpp>
+
+#include <aio/to_thread.hpp>
+#include <uvlet/timeout.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace green {
+namespace detail {
+namespace {
+
+using State = std::shared_ptr<FileState>;
+using uvlet::Direction;
+
+constexpr std::size_t chunk_bytes = 64 * 1024;   // of a read
+constexpr std::size_t buffer_bytes = 64 * 1024;  // that may wait to be sent
+
+[[noreturn]] void fail(int error, const char* call) {
+  throw std::system_error(error, std::generic_category(), call);
+}
+
+ssize_t transmit(const FileState& file, std::size_t bytes) noexcept {
+  const char* data = file.output.data() + file.sent;
+  return file.kind == FileKind::socket ? file.descriptor->send(data, bytes)
+                                       : ::write(file.descriptor->fd(), data, bytes);
+}
+
+// Reads more into the buffer; gives the number of bytes, 0 at the end.
+class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
+ public:
+  explicit Fill(FileState& file) noexcept
+      : Operation(file.descriptor.get(), Direction::read, file.descriptor->timeout), file_(file) {
+    user = &file;
+  }
+  Fill(Fill&&) = default;
+  std::size_t result() {
+    check("read");
+    return got_;
+  }
+
+ private:
+  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  bool attempt() noexcept override {
+    static thread_local char buffer[chunk_bytes];
+    const std::size_t wanted = descriptor_->allowance(sizeof buffer);
+    if (wanted == 0) return false;
+    const ssize_t got = file_.kind == FileKind::socket ? descriptor_->recv(buffer, wanted)
+                                                       : ::read(fd(), buffer, wanted);
+    if (got < 0) return failed(errno);
+    got_ = static_cast<std::size_t>(got);
+    try {
+      file_.input.append(buffer, got_);
+    } catch (...) {
+      error_number = ENOMEM;
+    }
+    return true;
+  }
+
+  FileState& file_;
+  std::size_t got_ = 0;
+};
+
+// Sends what is in the buffer.
+class Drain final : public uvlet::Operation<Drain, uvlet::IoWait> {
+ public:
+  explicit Drain(FileState& file) noexcept
+      : Operation(file.descriptor.get(), Direction::write, file.send_limit()), file_(file) {
+    user = &file;
+  }
+  Drain(Drain&&) = default;
+  void result() const { check("write"); }
+
+ private:
+  bool attempt() noexcept override {
+    while (file_.unsent() > 0) {
+      const std::size_t wanted = descriptor_->allowance(file_.unsent());
+      if (wanted == 0) return false;
+      const ssize_t put = transmit(file_, wanted);
+      if (put < 0) return broken(errno);
+      file_.sent += static_cast<std::size_t>(put);
+    }
+    return descriptor_->flush() == 0 || broken(errno);
+  }
+  bool broken(int error) noexcept {
+    if (failed(error)) file_.error = error;
+    return file_.error != 0;
+  }
+
+  FileState& file_;
+};
+
+// The one reader, or writer, while it runs.
+class Turn {
+ public:
+  Turn(State file, Direction direction)
+      : file_(std::move(file)),
+        busy_(direction == Direction::read ? file_->reading : file_->writing) {
+    if (std::exchange(busy_, true))
+      throw std::logic_error("descriptor " + std::to_string(file_->descriptor->fd()) +
+                             ": a second simultaneous " +
+                             (direction == Direction::read ? "reader" : "writer"));
+  }
+  Turn(const Turn&) = delete;
+  ~Turn() { busy_ = false; }
+
+ private:
+  State file_;
+  bool& busy_;
+};
+
+// --- files of a file system: on the thread pool, and not interrupted in a system call ------------
+
+// The descriptor stays open until the thread is done with it.
+class Use {
+ public:
+  explicit Use(FileState& file) noexcept : descriptor_(file.descriptor) { ++descriptor_->users; }
+  Use(const Use&) = delete;
+  ~Use() { descriptor_->leave(this); }
+  int fd() const noexcept { return descriptor_->fd(); }
+
+ private:
+  std::shared_ptr<SharedDescriptor> descriptor_;
+};
+
+aio::task<std::size_t> fill_regular(FileState& file) {
+  const uvlet::Shield shield;
+  auto call = [use = std::make_shared<Use>(file)] {
+    std::string chunk(chunk_bytes, '\0');
+    const ssize_t got = ::read(use->fd(), chunk.data(), chunk.size());
+    if (got < 0) fail(errno, "read");
+    chunk.resize(static_cast<std::size_t>(got));
+    return chunk;
+  };
+  const std::string chunk = co_await aio::to_thread(std::move(call));
+  file.input.append(chunk);
+  co_return chunk.size();
+}
+
+// To where the reader is: what was read ahead is read again.
+void rewind(FileState& file) noexcept {
+  if (file.available() > 0)
+    ::lseek(file.descriptor->fd(), -static_cast<off_t>(file.available()), SEEK_CUR);
+  file.input.clear();
+  file.taken = 0;
+}
+
+aio::task<void> drain_regular(FileState& file) {
+  const uvlet::Shield shield;
+  while (file.unsent() > 0) {
+    auto call = [use = std::make_shared<Use>(file), block = file.output.substr(file.sent)] {
+      const ssize_t put = ::write(use->fd(), block.data(), block.size());
+      if (put < 0) fail(errno, "write");
+      return static_cast<std::size_t>(put);
+    };
+    const std::size_t put = co_await aio::to_thread(std::move(call));
+    file.sent += put;
+  }
+}
+
+// --- any file ------------------------------------------------------------------------------------
+
+bool is_open(const State& file) noexcept {
+  return file && file->open && file->descriptor->fd() >= 0;
+}
+
+const State& opened(const State& file, const char* call) {
+  if (!is_open(file)) fail(EBADF, call);
+  return file;
+}
+
+aio::task<void> drain(State file) {
+  if (file->error != 0) file->descriptor->fail(file->error, "write");
+  if (file->unsent() == 0) co_return;
+  if (file->kind == FileKind::regular) {
+    co_await drain_regular(*file);
+  } else {
+    Drain draining(*file);
+    co_await std::move(draining);
+  }
+  file->output.clear();
+  file->sent = 0;
+}
+
+aio::task<std::size_t> fill(State file) {
+  opened(file, "read");
+  if (file->kind != FileKind::regular) {
+    Fill filling(*file);
+    co_return co_await std::move(filling);
+  }
+  if (file->unsent() > 0) {  // the reader sees what was written
+    const Turn turn(file, Direction::write);
+    co_await drain(file);
+  }
+  co_return co_await fill_regular(*file);
+}
+
+std::string take(FileState& file, std::size_t bytes) {
+  std::string data;
+  if (file.taken == 0 && bytes == file.input.size() && bytes >= file.input.capacity() / 2) {
+    data.swap(file.input);
+    return data;
+  }
+  data = file.input.substr(file.taken, bytes);
+  file.taken += data.size();
+  if (file.taken < file.input.size()) return data;
+  file.input.clear();
+  file.taken = 0;
+  return data;
+}
+
+// So many bytes are in the buffer, or all there are.
+aio::task<std::size_t> gather(State file, std::size_t bytes) {
+  if (file->taken > 0 && file->available() < bytes) {
+    file->input.erase(0, file->taken);
+    file->taken = 0;
+  }
+  while (file->available() < bytes) {
+    const std::size_t got = co_await fill(file);
+    if (got == 0) break;
+  }
+  co_return std::min(bytes, file->available());
+}
+
+aio::task<std::string> read_up_to(State file, std::size_t bytes) {
+  const Turn turn(opened(file, "read"), Direction::read);
+  const std::size_t there = co_await gather(file, bytes);
+  co_return take(*file, there);
+}
+
+aio::task<std::string> read_some(State file, std::size_t max) {
+  const Turn turn(opened(file, "read"), Direction::read);
+  if (max > 0 && file->available() == 0) co_await fill(file);
+  co_return take(*file, std::min(max, file->available()));
+}
+
+aio::task<std::string> read_exactly(State file, std::size_t bytes) {
+  const Turn turn(opened(file, "read"), Direction::read);
+  const std::size_t there = co_await gather(file, bytes);
+  if (there < bytes) throw IncompleteRead(take(*file, there), bytes);
+  co_return take(*file, bytes);
+}
+
+aio::task<std::string> read_line(State file) {
+  const Turn turn(opened(file, "read"), Direction::read);
+  for (std::size_t searched = 0;;) {
+    const std::size_t at = file->input.find('\n', file->taken + searched);
+    if (at != std::string::npos) co_return take(*file, at + 1 - file->taken);
+    searched = file->available();
+    const std::size_t got = co_await fill(file);
+    if (got == 0) co_return take(*file, file->available());
+  }
+}
+
+aio::task<void> write_all(State file, std::string_view data) {
+  const Turn turn(opened(file, "write"), Direction::write);
+  if (file->error != 0) file->descriptor->fail(file->error, "write");
+  if (file->kind == FileKind::regular) rewind(*file);
+  do {
+    if (file->unsent() >= buffer_bytes) co_await drain(file);
+    const std::string_view part = data.substr(0, buffer_bytes);
+    opened(file, "write")->output.append(part);  // whole: who is interrupted now has written it
+    data.remove_prefix(part.size());
+  } while (!data.empty());
+  if (file->unsent() >= buffer_bytes) co_await drain(file);
+}
+
+aio::task<void> flush_all(State file) {
+  const Turn turn(opened(file, "write"), Direction::write);
+  co_await drain(file);
+}
+
+aio::task<void> close_file(State file) {
+  if (!file || !file->open) co_return;
+  const bool flushing = file->unsent() > 0 && !file->writing;
+  struct Close {
+    FileState& file;
+    ~Close() { file.close(); }
+  } close{*file};
+  if (flushing) co_await flush_all(file);
+}
+
+// What goes without waiting. False: there is more, or an error.
+bool send_at_once(FileState& file) noexcept {
+  while (file.error == 0 && file.unsent() > 0) {
+    const ssize_t put = transmit(file, file.unsent());
+    if (put < 0) return false;
+    file.sent += static_cast<std::size_t>(put);
+  }
+  return file.error == 0;
+}
+
+}  // namespace
+}  // namespace detail
+
+IncompleteRead::IncompleteRead(std::string partial_data, std::size_t expected_bytes)
+    : std::runtime_error("the end came after " + std::to_string(partial_data.size()) + " of " +
+                         std::to_string(expected_bytes) + " bytes"),
+      partial(std::move(partial_data)),
+      expected(expected_bytes) {}
+
+File::File(std::shared_ptr<detail::FileState> state) noexcept : state_(std::move(state)) {}
+
+File& File::operator=(File&& other) noexcept {
+  if (this == &other) return *this;
+  const File old(std::move(*this));
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+File::~File() {
+  if (!state_ || !state_->open) return;
+  detail::FileState& file = *state_;
+  if (file.unsent() > 0 && file.error == 0 && !file.writing && !detail::send_at_once(file)) {
+    try {
+      if (uvlet::Hub* hub = uvlet::Hub::existing(); hub && !hub->ending()) {
+        file.dropped = true;
+        hub->spawn([state = state_] { detail::drive(detail::close_file(state)); });
+        return;
+      }
+    } catch (...) {
+    }
+  }
+  file.close();
+}
+
+int File::fileno() const noexcept {
+  return detail::is_open(state_) ? state_->descriptor->fd() : -1;
+}
+
+aio::task<std::string> File::readline_async() { return detail::read_line(state_); }
+aio::task<std::string> File::read_async() { return detail::read_up_to(state_, SIZE_MAX); }
+aio::task<std::string> File::read_async(std::size_t bytes) {
+  return detail::read_up_to(state_, bytes);
+}
+aio::task<std::string> File::read1_async(std::size_t max) { return detail::read_some(state_, max); }
+aio::task<std::string> File::readexactly_async(std::size_t bytes) {
+  return detail::read_exactly(state_, bytes);
+}
+aio::task<void> File::write_async(std::string_view data) { return detail::write_all(state_, data); }
+aio::task<void> File::flush_async() { return detail::flush_all(state_); }
+aio::task<void> File::close_async() { return detail::close_file(state_); }
+
+}  // namespace green

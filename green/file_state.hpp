@@ -1,0 +1,47 @@
+#pragma once
+
+// What is behind a File; for those that make one.
+
+#include <green/shared_descriptor.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace green::detail {
+
+// What a descriptor is, as far as reading and writing differ.
+enum class FileKind { socket, stream, regular };
+
+struct FileState {
+  FileState(std::shared_ptr<SharedDescriptor> shared, FileKind what) noexcept
+      : descriptor(std::move(shared)), kind(what) {}
+  FileState(const FileState&) = delete;
+  ~FileState() { close(); }
+
+  std::size_t available() const noexcept { return input.size() - taken; }
+  std::size_t unsent() const noexcept { return output.size() - sent; }
+  // Nobody sees EAGAIN of what is sent in the background.
+  std::optional<uvlet::Duration> send_limit() const noexcept {
+    const std::optional<uvlet::Duration> limit = descriptor->timeout;
+    return dropped && limit && limit->seconds() == 0 ? std::nullopt : limit;
+  }
+  void close() noexcept {
+    if (open) descriptor->leave(this);
+    open = false;
+  }
+
+  std::shared_ptr<SharedDescriptor> descriptor;
+  FileKind kind;
+  bool open = true;
+  bool reading = false;
+  bool writing = false;
+  bool dropped = false;   // by its File, before all was sent
+  int error = 0;          // what sending failed with: it will not work again
+  std::string input;      // read
+  std::size_t taken = 0;  // of input
+  std::string output;     // written
+  std::size_t sent = 0;   // of output
+};
+
+}  // namespace green::detail

@@ -1,0 +1,432 @@
+// Streams under all that can happen to them: split, half-closed, closed, slow, and too many.
+
+#include "sockets.hpp"
+
+#include <aio/server.hpp>
+#include <aio/sleep.hpp>
+#include <aio/stream.hpp>
+#include <green/os.hpp>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <uvlet/config.hpp>
+
+using green::File;
+using green::Socket;
+using test::errno_of;
+
+namespace {
+
+// Sanitizers take longer, and nightly runs have more time: UVLET_STORM.
+std::size_t amount(std::size_t usual) {
+  const char* storm = std::getenv("UVLET_STORM");
+  const std::size_t times = storm ? std::stoul(storm) : 1;
+#if defined(UVLET_ASAN) || defined(UVLET_TSAN)
+  return usual * times / 20;
+#else
+  return usual * times;
+#endif
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::size_t>(getpagesize());
+}
+
+struct Connection {
+  const char* name;
+  Socket a, b;
+};
+
+Connection tcp() {
+  test::TcpPair pair;
+  return {"tcp", std::move(pair.a), std::move(pair.b)};
+}
+Connection local() {
+  test::UnixPair pair;
+  return {"unix", std::move(pair.a), std::move(pair.b)};
+}
+
+std::string receive(Socket& socket, std::size_t bytes) {
+  std::string all;
+  while (all.size() < bytes) {
+    const std::string data = socket.recv(bytes - all.size());
+    if (data.empty()) break;
+    all += data;
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a message of 64 bytes arrives whole, in whatever two or three parts it is sent") {
+  std::string message;
+  for (int i = 0; i < 64; ++i) message += static_cast<char>(' ' + i);
+  message.back() = '\n';
+  Connection both = local();
+  File file = both.b.makefile();
+  const std::string_view all = message;
+  int reader_kind = 0;
+  for (std::size_t first = 0; first < 64; ++first) {
+    for (std::size_t second = first; second < 64; ++second) {
+      auto sender = green::spawn([&] {
+        both.a.sendall(all.substr(0, first));
+        green::sleep(0);
+        both.a.sendall(all.substr(first, second - first));
+        green::sleep(0);
+        both.a.sendall(all.substr(second));
+      });
+      std::string got;
+      switch (reader_kind++ % 4) {
+        case 0: got = receive(both.b, 64); break;
+        case 1: got = file.readexactly(64); break;
+        case 2: got = file.readline(); break;
+        case 3: got = file.read(64); break;
+      }
+      REQUIRE(got == message);
+      sender.wait();
+    }
+  }
+}
+
+TEST_CASE("a megabyte through the smallest buffers, in pieces of every size up to 64") {
+  Connection both = tcp();
+  both.a.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
+  std::string data(1 << 20, 'x');
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 31 + i / 257);
+  auto sender = green::spawn([&] {
+    both.a.sendall(data);
+    both.a.close();
+  });
+  std::string got;
+  for (std::size_t piece = 1;; piece = piece % 64 + 1) {
+    const std::string part = both.b.recv(piece);
+    if (part.empty()) break;
+    got += part;
+  }
+  CHECK((got == data));
+}
+
+TEST_CASE("half-closed streams: twelve ways to end") {
+  using Case = std::function<void(Socket&, Socket&)>;
+  const auto gone = [](int error) { return error == EPIPE || error == ECONNRESET; };
+  const std::vector<Case> cases{
+      [](Socket& a, Socket& b) {  // what was sent comes before the end, which stays
+        a.sendall("data");
+        a.shutdown(SHUT_WR);
+        CHECK(b.recv(100) == "data");
+        CHECK(b.recv(100) == "");
+        CHECK(b.recv(100) == "");
+      },
+      [](Socket& a, Socket& b) {  // the other direction goes on
+        a.shutdown(SHUT_WR);
+        CHECK(b.recv(1) == "");
+        b.sendall("answer");
+        CHECK(a.recv(100) == "answer");
+      },
+      [](Socket& a, Socket& b) {  // twice is once
+        a.shutdown(SHUT_WR);
+        a.shutdown(SHUT_WR);
+        CHECK(b.recv(1) == "");
+      },
+      [](Socket& a, Socket& b) {  // both at once
+        a.shutdown(SHUT_WR);
+        b.shutdown(SHUT_WR);
+        CHECK(a.recv(1) == "");
+        CHECK(b.recv(1) == "");
+      },
+      [](Socket& a, Socket&) {  // after one's own end
+        a.shutdown(SHUT_WR);
+        CHECK(errno_of([&] { a.send("x"); }) == EPIPE);
+        CHECK(errno_of([&] { a.sendall("x"); }) == EPIPE);
+      },
+      [&](Socket& a, Socket& b) {  // the peer is gone: the end, then errors of writing
+        b.close();
+        CHECK(a.recv(1) == "");
+        int error = 0;
+        for (int i = 0; i < 100 && error == 0; ++i) {
+          error = errno_of([&] { a.send("x"); });
+          green::sleep(0.0005);
+        }
+        CHECK(gone(error));
+      },
+      [](Socket& a, Socket& b) {  // closed with data unread: a reset
+        a.sendall("unread");
+        green::sleep(0.001);
+        b.close();
+        green::sleep(0.001);
+        CHECK(errno_of([&] { a.recv(1); }) == ECONNRESET);
+      },
+      [](Socket& a, Socket& b) {  // a reset wakes who reads
+        const bool internet = a.getsockopt(SOL_SOCKET, SO_DOMAIN) != AF_UNIX;
+        auto reader = green::spawn([&] { return errno_of([&] { a.recv(1); }); });
+        green::sleep(0.001);
+        b.setsockopt(SOL_SOCKET, SO_LINGER, linger{1, 0});
+        b.close();
+        CHECK(reader.wait() == (internet ? ECONNRESET : 0));
+      },
+      [](Socket& a, Socket&) {  // one's own reading
+        auto reader = green::spawn([&] { return a.recv(1); });
+        green::sleep(0.001);
+        a.shutdown(SHUT_RD);
+        CHECK(reader.wait() == "");
+        CHECK(a.recv(1) == "");
+      },
+      [](Socket& a, Socket& b) {  // both directions
+        a.shutdown(SHUT_RDWR);
+        CHECK(a.recv(1) == "");
+        CHECK(b.recv(1) == "");
+        CHECK(errno_of([&] { a.send("x"); }) == EPIPE);
+      },
+      [](Socket& a, Socket&) {  // a writer that waits
+        auto writer =
+            green::spawn([&] { return errno_of([&] { a.sendall(std::string(64 << 20, 'x')); }); });
+        green::sleep(0.002);
+        a.shutdown(SHUT_WR);
+        CHECK(writer.wait() == EPIPE);
+      },
+      [](Socket& a, Socket& b) {  // a File sees the same
+        File file = b.makefile();
+        a.sendall("no newline");
+        a.shutdown(SHUT_WR);
+        CHECK(file.readline() == "no newline");
+        CHECK(file.readline() == "");
+        file.write("answer");
+        file.close();
+        b.close();
+        CHECK(test::receive_all(a) == "answer");
+      },
+  };
+  REQUIRE(cases.size() == 12);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    for (Connection (*make)() : {tcp, local}) {
+      Connection both = make();
+      CAPTURE(i);
+      CAPTURE(both.name);
+      cases[i](both.a, both.b);
+    }
+  }
+}
+
+TEST_CASE("a fast writer and a slow reader: memory stays flat") {
+  for (const bool with_file : {false, true}) {
+    Connection both = local();
+    const std::size_t bytes = amount(256 << 20);
+    const std::string block(256 * 1024, 'x');
+    auto writer = green::spawn([&] {
+      File file = both.a.makefile();
+      for (std::size_t sent = 0; sent < bytes; sent += block.size())
+        with_file ? file.write(block) : both.a.sendall(block);
+      file.close();
+      both.a.close();
+    });
+    std::size_t got = 0, before = 0, most = 0;
+    for (;;) {
+      const std::size_t part = both.b.recv(100'000).size();
+      if (part == 0) break;
+      got += part;
+      if (before == 0 && got > bytes / 8) before = resident_bytes();
+      if (before != 0 && got % 64 == 0) most = std::max(most, resident_bytes());
+      green::sleep(0);
+    }
+    writer.wait();
+    CHECK(got >= bytes);
+#if !defined(UVLET_ASAN)  // it keeps what was freed for a while
+    CHECK(most < before + (4 << 20));
+#endif
+  }
+}
+
+TEST_CASE("who writes when the peer is gone gets an error, ten thousand times, and lives") {
+  REQUIRE((std::signal(SIGPIPE, SIG_IGN) == SIG_IGN));  // a hub has seen to that
+  Socket listener = green::listen(test::anywhere());
+  const std::size_t times = amount(10'000);
+  const std::string block(1 << 18, 'x');
+  std::size_t broken = 0;
+  for (std::size_t i = 0; i < times; ++i) {
+    Connection both = local();
+    if (i % 4 == 0) {
+      both.a = green::connect(listener.getsockname());
+      both.b = listener.accept().first;
+    }
+    auto writer = green::spawn([&] {
+      return errno_of([&] {
+        for (;;) both.a.sendall(block);
+      });
+    });
+    green::sleep(0);
+    both.b.close();
+    const int error = writer.wait();
+    broken += error == EPIPE || error == ECONNRESET;
+  }
+  CHECK(broken == times);
+  for (std::size_t i = 0; i < times / 10; ++i) {
+    const auto [r, w] = green::os::pipe();
+    const green::OwnedFd end(w);
+    close(r);
+    REQUIRE(errno_of([&] { green::os::write(end.get(), "x"); }) == EPIPE);
+  }
+}
+
+TEST_CASE("close against every wait, again and again: each waiter ends once, with EBADF") {
+  Socket listener = green::listen(test::anywhere());
+  std::size_t ended = 0, wrong = 0;
+  const auto check = [&](int error) { ++ended, wrong += error != EBADF; };
+  const std::size_t times = amount(5'000);
+  for (std::size_t i = 0; i < times; ++i) {
+    Connection both = local();
+    Socket accepts = listener.dup();
+    auto reader = green::spawn([&] { check(errno_of([&] { both.a.recv(1); })); });
+    auto writer =
+        green::spawn([&] { check(errno_of([&] { both.a.sendall(std::string(1 << 20, 'x')); })); });
+    auto acceptor = green::spawn([&] { check(errno_of([&] { accepts.accept(); })); });
+    auto receiver = green::spawn([&] { check(errno_of([&] { both.b.recvmsg(1, 1); })); });
+    const std::size_t turns = i % 3 + 1;
+    for (std::size_t turn = 0; turn < turns; ++turn) green::sleep(0);
+    both.b.recv(0);
+    both.a.close();
+    accepts.close();
+    reader.wait();
+    writer.wait();
+    acceptor.wait();
+    both.b.close();
+    try {
+      receiver.wait();
+    } catch (...) {
+    }
+  }
+  CHECK(ended == 4 * times);
+  CHECK(wrong <= times);  // the receivers had data
+}
+
+TEST_CASE("numbers that are used again under load carry no byte of the old socket") {
+  std::size_t reused = 0, wrong = 0;
+  int last = -1;
+  const std::size_t times = amount(10'000);
+  for (std::size_t i = 0; i < times; ++i) {
+    Connection both = local();
+    reused += both.a.fileno() == last;
+    last = both.a.fileno();
+    const std::string tag = std::to_string(i);
+    auto reader = green::spawn([&] {
+      try {
+        const std::string got = both.a.recv(100);
+        wrong += got != tag && got != tag + tag;
+      } catch (const std::system_error& error) {
+        wrong += error.code().value() != EBADF;
+      }
+    });
+    green::sleep(0);
+    both.b.sendall(tag);
+    if (i % 2) both.b.sendall(tag);
+    if (i % 3) both.a.close();  // with an event on its way
+    reader.wait();
+  }
+  CHECK(wrong == 0);
+  CHECK(reused > times / 2);
+}
+
+TEST_CASE("ten thousand rounds in both directions at once") {
+  Connection both = tcp();
+  const std::size_t rounds = amount(10'000);
+  const auto play = [&](Socket& socket) {
+    auto writer = green::spawn([&] {
+      for (std::size_t i = 0; i < rounds; ++i) socket.sendall("0123456789");
+    });
+    std::string all;
+    for (std::size_t i = 0; i < rounds; ++i) all = receive(socket, 10);
+    writer.wait();
+    return all;
+  };
+  auto other = green::spawn([&] { return play(both.b); });
+  CHECK(play(both.a) == "0123456789");
+  CHECK(other.wait() == "0123456789");
+}
+
+// UBSan itself opens a pipe to look at an address, and calls every object broken without one.
+#if !defined(UVLET_ASAN)
+namespace {
+
+constexpr int crowd = 300;
+
+// A process that makes so many connections, and wants an answer on each: ends with how many failed.
+pid_t spawn_crowd(const green::Address& where) {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  std::vector<Socket> clients;
+  for (int i = 0; i < crowd; ++i) clients.push_back(green::connect(where));
+  int failed = 0;
+  for (Socket& client : clients) failed += test::receive_all(client) != "served";
+  _exit(failed);
+}
+
+// So few that most of the crowd has to wait outside.
+class FewDescriptors {
+ public:
+  FewDescriptors() {
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const rlimit tight{64, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  }
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("serve without descriptors counts the accepts it cannot make, rests, and serves all") {
+  Socket listener = green::listen(test::anywhere(), crowd);
+  const pid_t child = spawn_crowd(listener.getsockname());
+  const FewDescriptors few;
+  bool release = false;
+  auto server = green::spawn([&] {
+    green::serve(listener, [&](Socket socket, const green::Address&) {
+      while (!release) green::sleep(0.005);
+      socket.sendall("served");
+    });
+  });
+  uvlet::Hub& hub = uvlet::Hub::current();
+  const uvlet::Time start = hub.now();
+  while (hub.stats().accepts_refused < 5) green::sleep(0.005);
+  const double pauses = static_cast<double>(hub.now() - start) / 1e7;
+  CHECK(static_cast<double>(hub.stats().accepts_refused) <= pauses + 2);  // it does not spin
+  release = true;
+  CHECK(WEXITSTATUS(green::os::waitpid(child).second) == 0);
+  const std::uint64_t refused = hub.stats().accepts_refused;
+  CHECK(green::connect(listener.getsockname()).recv(10) == "served");
+  CHECK(hub.stats().accepts_refused == refused);
+  server.kill();
+}
+
+TEST_CASE("a server of coroutines without descriptors counts and rests as well") {
+  bool release = false;
+  auto handler = [&release](aio::Stream stream) -> aio::task<> {
+    while (!release) co_await aio::sleep(0.005);
+    stream.write("served");
+    stream.close();
+  };
+  auto body = [&]() -> aio::task<> {
+    const std::uint64_t before = uvlet::Hub::current().stats().accepts_refused;
+    aio::Server server = co_await aio::start_server(handler, test::anywhere());
+    const pid_t child = spawn_crowd(server.getsockname());
+    {
+      const FewDescriptors few;
+      while (uvlet::Hub::current().stats().accepts_refused < before + 3) co_await aio::sleep(0.005);
+      release = true;
+      const auto ended = co_await green::os::waitpid_async(child);
+      CHECK(WEXITSTATUS(ended.second) == 0);
+    }
+    server.close();
+    co_await server.wait_closed();
+  };
+  aio::run(body());
+}
+#endif

@@ -1,0 +1,317 @@
+#include <green/subprocess.hpp>
+
+#include "../support.hpp"
+
+#include <aio/gather.hpp>
+#include <green/greenpool.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <sys/wait.h>
+#include <system_error>
+#include <thread>
+#include <unistd.h>
+
+using green::Popen;
+using green::PopenOptions;
+
+namespace {
+
+PopenOptions pipes() {
+  PopenOptions options;
+  options.in = options.out = options.err = green::PIPE;
+  return options;
+}
+Popen shell(const std::string& command, PopenOptions options = pipes()) {
+  return Popen({"/bin/sh", "-c", command}, std::move(options));
+}
+std::string output_of(const std::string& command, PopenOptions options = {}) {
+  return green::check_output({"/bin/sh", "-c", command}, std::move(options));
+}
+int next_free_number() {
+  const int fd = ::dup(0);
+  ::close(fd);
+  return fd;
+}
+// A child that has exited and was not reaped.
+bool is_zombie(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(status, text);
+  return text.find(") Z ") != std::string::npos;
+}
+bool exists(pid_t pid) { return ::kill(pid, 0) == 0; }
+void wait_gone(pid_t pid) {
+  green::with_timeout(test::watchdog, [pid] {
+    while (exists(pid)) green::sleep(0.001);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("wait gives the exit status, or minus the signal, to any number of waiters") {
+  Popen three = shell("exit 3");
+  CHECK(three.wait() == 3);
+  CHECK(three.wait() == 3);
+  CHECK(three.returncode() == 3);
+  CHECK(three.poll() == 3);
+  three.kill();  // too late, and no error
+  Popen sleeping({"sleep", "100"});
+  CHECK(!sleeping.poll());
+  auto one = green::spawn([&] { return sleeping.wait(); });
+  auto other = aio::create_task(sleeping.wait_async());
+  green::sleep(0);
+  sleeping.terminate();
+  CHECK(one.wait() == -SIGTERM);
+  CHECK(green::awaitlet(other) == -SIGTERM);
+}
+
+TEST_CASE("poll sees an exit that the loop has not seen yet") {
+  Popen child({"true"});
+  siginfo_t info{};
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT) == 0);
+  CHECK(!child.returncode());
+  CHECK(child.poll() == 0);
+  CHECK(child.wait() == 0);
+}
+
+TEST_CASE("wait with a limit is TimeoutExpired, and the child goes on") {
+  Popen child({"sleep", "100"});
+  try {
+    child.wait(0.01);
+    CHECK(false);
+  } catch (const green::TimeoutExpired& error) {
+    CHECK(error.seconds() == 0.01);
+  }
+  CHECK(!child.poll());
+  auto waiter = green::spawn([&] { child.wait(); });
+  green::sleep(0);
+  waiter.kill();
+  CHECK(waiter.dead());
+  CHECK(exists(child.pid()));
+  CHECK_THROWS_AS(green::with_timeout(0.001, [&] { child.wait(test::watchdog); }),
+                  green::TimeoutExpired);
+  child.kill();
+  CHECK(child.wait(test::watchdog) == -SIGKILL);
+}
+
+TEST_CASE("a child is talked to line by line, over Files") {
+  Popen cat({"cat"}, pipes());
+  for (const std::string line : {"one\n", "two\n"}) {
+    cat.in().write(line);
+    cat.in().flush();
+    CHECK(cat.out().readline() == line);
+  }
+  cat.in().close();
+  CHECK(cat.out().readline() == "");
+  CHECK(cat.wait() == 0);
+  CHECK_THROWS_AS(Popen({"true"}).out(), std::logic_error);
+}
+
+TEST_CASE("communicate moves a megabyte both ways, and more than pipes hold") {
+  const std::string large(1 << 20, 'z');
+  Popen both = shell("tee /dev/stderr");
+  const auto [out, err] =
+      green::with_timeout(test::watchdog, [&] { return both.communicate(large); });
+  CHECK(out == large);
+  CHECK(err == large);
+  CHECK(both.returncode() == 0);
+}
+
+TEST_CASE("communicate that is killed, or out of time, loses nothing when called again") {
+  const std::string large(1 << 20, 'z');
+  Popen child = shell("echo first; sleep 0.2; read wait; cat");
+  auto talking = green::spawn([&] { child.communicate("\n" + large); });
+  green::sleep(0.01);
+  talking.kill();
+  CHECK_THROWS_AS(talking.wait(), green::GreenletExit);
+  CHECK_THROWS_AS(child.communicate("more"), std::logic_error);
+  CHECK(child.communicate().first == "first\n" + large);
+
+  Popen slow = shell("echo early; sleep 0.2; echo late");
+  CHECK_THROWS_AS(slow.communicate({}, 0.05), green::TimeoutExpired);
+  CHECK(slow.communicate({}, test::watchdog).first == "early\nlate\n");
+
+  Popen stuck = shell("exec sleep 100");
+  CHECK_THROWS_AS(stuck.communicate({}, 0.01), green::TimeoutExpired);
+  stuck.kill();
+  CHECK(stuck.communicate().first == "");
+  CHECK(stuck.returncode() == -SIGKILL);
+}
+
+TEST_CASE("a child that does not read its input") {
+  CHECK(shell("exec <&-; echo done").communicate(std::string(1 << 20, 'x')).first == "done\n");
+}
+
+TEST_CASE("errors into the output, DEVNULL, a descriptor, a directory, an environment") {
+  PopenOptions together = pipes();
+  together.err = green::STDOUT;
+  CHECK(shell("echo out; echo err >&2", together).communicate().first == "out\nerr\n");
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  PopenOptions options;
+  options.in = green::DEVNULL;
+  options.out = ends[1];
+  options.cwd = "/";
+  options.env.emplace();
+  (*options.env)["NAME"] = "value";
+  CHECK(shell("cat; pwd; echo $NAME", options).wait() == 0);
+  close(ends[1]);
+  char buffer[64] = {};
+  CHECK(read(ends[0], buffer, sizeof buffer - 1) == 8);
+  CHECK(std::string(buffer) == "/\nvalue\n");
+  close(ends[0]);
+  PopenOptions swapped;  // numbers that the child's own three would overwrite
+  swapped.out = STDERR_FILENO;
+  swapped.err = STDOUT_FILENO;
+  CHECK(shell("exit 0", swapped).wait() == 0);
+}
+
+TEST_CASE("what cannot be started is system_error with the errno, and no descriptor is lost") {
+  const int before = next_free_number();
+  auto errno_of = [](std::vector<std::string> argv, PopenOptions options) {
+    try {
+      Popen child(std::move(argv), std::move(options));
+    } catch (const std::system_error& error) {
+      return error.code().value();
+    }
+    return 0;
+  };
+  CHECK(errno_of({"/nonexistent/program"}, pipes()) == ENOENT);
+  CHECK(errno_of({"no-such-program-in-path"}, pipes()) == ENOENT);
+  CHECK(errno_of({"/"}, pipes()) == EACCES);
+  PopenOptions nowhere = pipes();
+  nowhere.cwd = "/nonexistent";
+  CHECK(errno_of({"true"}, nowhere) == ENOENT);
+  PopenOptions closed;
+  closed.out = 9999;
+  CHECK(errno_of({"true"}, closed) == EBADF);
+  PopenOptions nonsense;
+  nonsense.in = green::STDOUT;
+  CHECK_THROWS_AS(Popen({"true"}, nonsense), std::invalid_argument);
+  CHECK_THROWS_AS(Popen({}), std::invalid_argument);
+  CHECK(next_free_number() == before);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);  // nor a child
+}
+
+TEST_CASE("the child has three descriptors, no signal blocked or ignored") {
+  const int kept = ::open("/dev/null", O_RDONLY);            // not closed on exec
+  const std::string listed = output_of("ls /proc/self/fd");  // and the one that ls itself opens
+  CHECK(std::count(listed.begin(), listed.end(), '\n') == 4);
+  CHECK(fcntl(kept, F_GETFD) == 0);
+  close(kept);
+  sigset_t blocked;
+  sigset_t before;
+  sigfillset(&blocked);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  const std::string status = output_of("exec grep -E '^Sig(Blk|Ign)' /proc/self/status");
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  std::istringstream lines(status);
+  std::string name;
+  std::uint64_t signals = 0;
+  CHECK((lines >> name >> std::hex >> signals && name == "SigBlk:" && signals == 0));
+  // But for the two that are the C library's own.
+  CHECK((lines >> name >> signals && name == "SigIgn:" && (signals & ~0x180000000) == 0));
+}
+
+TEST_CASE("a child that nobody knows of any more is reaped in the background") {
+  pid_t pid = 0;
+  {
+    Popen child = shell("read line");
+    pid = child.pid();
+  }  // its input ends with the Popen
+  wait_gone(pid);
+  CHECK(!is_zombie(pid));
+  std::thread([&pid] {  // nor does the hub that started it have to be there
+    Popen child({"sleep", "0.1"});
+    pid = child.pid();
+    auto waiter = green::spawn([&] { child.wait(); });
+    green::sleep(0);
+  })
+      .join();
+  wait_gone(pid);
+}
+
+TEST_CASE("check_output, check_call and call") {
+  CHECK(green::check_output({"echo", "text"}) == "text\n");
+  CHECK(green::call({"/bin/sh", "-c", "exit 7"}) == 7);
+  green::check_call({"true"});
+  CHECK_THROWS_AS(green::check_call({"false"}), green::CalledProcessError);
+  try {
+    output_of("echo before; exit 3");
+    CHECK(false);
+  } catch (const green::CalledProcessError& error) {
+    CHECK(error.returncode == 3);
+    CHECK(error.output == "before\n");
+    CHECK(std::string(error.what()).find("echo before") != std::string::npos);
+  }
+  CHECK(green::awaitlet(green::check_output_async({"echo", "text"})) == "text\n");
+}
+
+TEST_CASE("a program that call waits for is killed with the wait") {
+  const std::string marker = "/tmp/uvlet-subprocess-" + std::to_string(getpid());
+  auto caller = green::spawn([&] {
+    green::call({"/bin/sh", "-c", "echo $$ > " + marker + "; exec sleep 100"});
+  });
+  pid_t pid = 0;
+  green::with_timeout(test::watchdog, [&] {
+    while (pid == 0) {
+      green::sleep(0.001);
+      std::ifstream(marker) >> pid;
+    }
+  });
+  caller.kill();
+  wait_gone(pid);
+  unlink(marker.c_str());
+}
+
+TEST_CASE("a thousand, forty at a time, leave neither descriptors nor zombies") {
+  const int before = next_free_number();
+  std::set<pid_t> pids;
+  green::GreenPool pool(40);
+  int wrong = 0;
+  for (int i = 0; i < 1000; ++i)
+    pool.spawn_n([&, i] {
+      Popen child({"/bin/sh", "-c", "read n; exit $n"}, pipes());
+      pids.insert(child.pid());
+      child.communicate(std::to_string(i % 100) + "\n");
+      if (child.returncode() != i % 100) ++wrong;
+    });
+  pool.waitall();
+  CHECK(wrong == 0);
+  CHECK(next_free_number() == before);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  CHECK(errno == ECHILD);
+}
+
+TEST_CASE("in the child of a fork processes are started; the parent's are not waited for") {
+  Popen child({"sleep", "100"});
+  const pid_t forked = fork();
+  if (forked == 0) {
+    alarm(static_cast<unsigned>(test::watchdog));
+    bool refused = false;
+    try {
+      child.wait();
+    } catch (const std::system_error& error) {
+      refused = error.code().value() == ECHILD;
+    }
+    _exit(refused && !child.poll() && output_of("echo in the child") == "in the child\n" ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(forked, &status, 0) == forked);
+  CHECK(status == 0);
+  CHECK(output_of("echo in the parent") == "in the parent\n");
+  child.kill();
+  CHECK(child.wait() == -SIGKILL);
+}
+
+TEST_CASE("somebody else reaps it, or the system does") {
+  Popen child({"true"});
+  REQUIRE(waitpid(child.pid(), nullptr, 0) == child.pid());
+  CHECK(child.wait() == -1);
+}
