@@ -233,7 +233,7 @@ void Child::hub_ended() noexcept {
 }
 
 std::optional<int> Child::poll() noexcept {
-  if (running_ && born_after_ == uvlet::forks.load()) pidfd_.retry();
+  if (running_ && born_after_ == uvlet::forks.load()) pidfd_.retry(uvlet::Direction::read);
   return returncode_;
 }
 

@@ -13,10 +13,6 @@ namespace {
 constexpr std::size_t limit_bytes = 64 * 1024;  // of a line, and of unsent data before drain waits
 constexpr std::size_t chunk_bytes = 64 * 1024;
 
-[[noreturn]] void fail(int error, const std::string& what) {
-  throw std::system_error(error, std::generic_category(), what);
-}
-
 }  // namespace
 
 IncompleteReadError::IncompleteReadError(std::string partial_data, std::size_t expected_bytes)
