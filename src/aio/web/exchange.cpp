@@ -57,7 +57,12 @@ std::optional<Duration> Exchange::time_left(uvlet::Time deadline) const {
 
 task<void> Exchange::serve(Respond respond) {
   try {
-    while (co_await next_request() == Next::request && co_await answer(respond)) continue;
+    for (;;) {  // g++ 12 does not skip a co_await behind "&&"
+      const Next next = co_await next_request();
+      if (next != Next::request) break;
+      const bool goes_on = co_await answer(respond);
+      if (!goes_on) break;
+    }
   } catch (const std::system_error&) {  // the client has gone, or is too slow
   }
   connection.descriptor.close();
@@ -144,7 +149,10 @@ task<bool> Exchange::answer(const Respond& respond) {
     co_await send(std::move(*response));
   }
   if (options.access_log) log(request);
-  if (!close_after_ && !stopping_ && (body_ended || co_await skip_body())) co_return true;
+  if (!close_after_ && !stopping_) {
+    if (!body_ended) co_await skip_body();
+    if (body_ended && !close_after_) co_return true;
+  }
   if (!body_ended) co_await linger();
   co_return false;
 }
@@ -188,18 +196,16 @@ task<std::string> Exchange::read_chunk() {
   throw HTTPException(status, problem);
 }
 
-// What the handler left of it, so that the next request can be read; false if that is too much.
-task<bool> Exchange::skip_body() {
-  if (continue_due || parser.head().content_length.value_or(0) > skipped_bytes_max) co_return false;
-  std::size_t skipped = 0;
-  while (!body_ended && skipped <= skipped_bytes_max) {
-    try {
-      skipped += (co_await read_chunk()).size();
-    } catch (const HTTPException&) {
-      co_return false;
+// What the handler left of it, so that the next request can be read, unless that is too much.
+task<void> Exchange::skip_body() {
+  if (continue_due || parser.head().content_length.value_or(0) > skipped_bytes_max) co_return;
+  try {
+    for (std::size_t skipped = 0; !body_ended && skipped <= skipped_bytes_max;) {
+      const std::string data = co_await read_chunk();
+      skipped += data.size();
     }
+  } catch (const HTTPException&) {  // it closes the connection
   }
-  co_return body_ended;
 }
 
 // Closing with bytes unread would make the system discard what the client has not read yet.

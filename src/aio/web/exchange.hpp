@@ -81,7 +81,7 @@ struct Exchange : uvlet::Link {
   task<void> send(Response response);
   task<void> send_file(Response response, OpenFile file);
   task<void> refuse(int status, std::string text);
-  task<bool> skip_body();
+  task<void> skip_body();
   task<void> linger();
   void begin_head(int status, const http::Headers& headers);
   void end_head();
