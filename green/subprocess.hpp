@@ -54,8 +54,8 @@ class UVLET_API Popen {
   // Blocks the green thread. Cancel point.
   int wait() { return detail::drive(wait_async()); }
   aio::task<int> wait_async();
-  // Throws TimeoutExpired if it has not exited by then; it goes on. Blocks the green thread. Cancel
-  // point.
+  // Throws TimeoutExpired if it has not exited by then; it goes on.
+  // Blocks the green thread. Cancel point.
   int wait(Duration timeout) { return detail::drive(wait_async(timeout)); }
   aio::task<int> wait_async(Duration timeout);
 

@@ -205,7 +205,7 @@ class UVLET_API Hub {
   // A Root for a coroutine of another library that awaits an operation of ours.
   Root& adopt(std::coroutine_handle<> foreign);
 
-  void send(Post& post) noexcept;                   // thread-safe
+  void send(Post& post) noexcept;  // thread-safe
   bool posted() const noexcept { return inbox_.load(std::memory_order_relaxed) != nullptr; }
   bool ending() const noexcept { return ending_; }  // its OS thread ends, and kills what is left
   void observe(HubObserver& observer) noexcept { observers_.push_back(&observer); }

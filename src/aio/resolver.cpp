@@ -2,9 +2,9 @@
 
 #include "../uvlet/threads.hpp"
 
+#include <clocale>
 #include <condition_variable>
 #include <csignal>
-#include <locale.h>
 #include <mutex>
 #include <new>
 #include <pthread.h>

@@ -7,7 +7,6 @@
 #include <aio/stream.hpp>
 #include <green/convenience.hpp>
 #include <green/event.hpp>
-#include <green/spawn_on.hpp>
 
 #include <atomic>
 #include <cerrno>
@@ -136,10 +135,7 @@ TEST_CASE("a request that has come, but was not read yet, is answered") {
   Socket client = green::connect(server.address());
   client.sendall("early\n");
   server.start();
-  auto [other, own] = [&] {
-    Socket second = green::connect(server.address());
-    return std::pair(std::move(second), 0);
-  }();
+  Socket other = green::connect(server.address());
   under_watchdog([&] {
     while (server.connections() < 2) green::sleep(0);
     server.stop(test::watchdog);
@@ -309,10 +305,8 @@ TEST_CASE("one port for the hubs of several threads, each stopped gracefully fro
       clients.back().sendall("x");
       CHECK(clients.back().recv(100) == "served");
     }
-    std::vector<green::GreenThread<void>> stopping;
     for (int i = 0; i < hubs; ++i)
-      stopping.push_back(green::spawn_on(*places[i], [&, i] { servers[i].load()->stop(10); }));
-    for (auto& each : stopping) each.wait();
+      places[i].load()->post([server = servers[i].load()] { server->stop(10); });
     for (Socket& client : clients) CHECK(client.recv(100) == "");
   });
   threads.join();
