@@ -2,6 +2,7 @@
 
 #include <aio/getaddrinfo.hpp>
 #include <green/awaitlet.hpp>
+#include <green/ssl.hpp>
 #include <uvlet/address.hpp>
 #include <uvlet/connect.hpp>
 #include <uvlet/descriptor.hpp>
@@ -151,7 +152,7 @@ class UVLET_API Socket {
   uvlet::Descriptor* descriptor() const noexcept { return descriptor_.get(); }
   // The descriptor, open, is the caller's.
   int detach() noexcept;
-  Socket dup() const;
+  Socket dup() const;  // throws logic_error for TLS
 
   Address getsockname() const;
   Address getpeername() const;

@@ -1,4 +1,5 @@
 #include <uvlet/descriptor.hpp>
+#include <uvlet/handshake.hpp>
 
 #include "simulated_world.hpp"
 
@@ -94,7 +95,7 @@ Descriptor::~Descriptor() { close(); }
 
 IoRequest* Descriptor::take(Direction direction) noexcept {
   IoRequest*& place = requests_[static_cast<int>(direction)];
-  if (place) --watch_->hub->external;
+  if (place && watch_->hub) --watch_->hub->external;
   return std::exchange(place, nullptr);
 }
 
@@ -268,6 +269,11 @@ void IoWait::expire() noexcept {
   descriptor_->withdraw(direction_);
   error_number = ETIMEDOUT;
   wake();
+}
+
+bool Handshake::attempt() noexcept {
+  Transport* transport = descriptor_->transport();
+  return !transport || transport->handshake(*descriptor_) == 0 || failed(errno);
 }
 
 void IoWait::fail(const char* call) const {
