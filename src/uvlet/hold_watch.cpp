@@ -17,6 +17,7 @@
 #include <cstring>
 #include <ctime>
 #include <mutex>
+#include <new>
 #include <semaphore.h>
 #include <stdexcept>
 #include <system_error>
@@ -103,6 +104,21 @@ class Watcher {
   void remove(HoldWatch& watch) {
     const std::lock_guard lock(mutex_);
     watch.unlink();
+  }
+
+  void lock_all() {
+    switch_mutex_.lock();
+    mutex_.lock();
+  }
+  void unlock_all() noexcept {
+    mutex_.unlock();
+    switch_mutex_.unlock();
+  }
+  // Neither the thread that looks nor the hubs of other threads are there.
+  void forget_all() noexcept {
+    while (!hubs_.empty()) hubs_.pop_front();
+    new (&changed_) std::condition_variable;
+    unlock_all();
   }
 
   void start(Duration resolution) {
@@ -231,6 +247,10 @@ class Watcher {
 
 HoldWatch::HoldWatch() : thread(pthread_self()) { Watcher::instance().add(*this); }
 HoldWatch::~HoldWatch() { Watcher::instance().remove(*this); }
+
+void HoldWatch::before_fork() { Watcher::instance().lock_all(); }
+void HoldWatch::after_fork() noexcept { Watcher::instance().unlock_all(); }
+void HoldWatch::after_fork_in_child() noexcept { Watcher::instance().forget_all(); }
 
 void HoldWatch::begin(const Root& running) noexcept {
   holder_.store(running.id, std::memory_order_relaxed);

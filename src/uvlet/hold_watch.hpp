@@ -35,6 +35,11 @@ class HoldWatch : public Link {
   Time since() const noexcept { return since_.load(std::memory_order_relaxed); }
   std::uint64_t holder() const noexcept { return holder_.load(std::memory_order_relaxed); }
 
+  // Around fork(): a child gets no list that a thread it does not have was changing.
+  static void before_fork();
+  static void after_fork() noexcept;
+  static void after_fork_in_child() noexcept;
+
   const pthread_t thread;
   Time reported = 0;  // since() of the run that was reported last; the watcher's
 

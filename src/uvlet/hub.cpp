@@ -153,7 +153,7 @@ Hub& Hub::make() {
 #if defined(UVLET_ASAN)
     std::atexit(register_leak_roots_at_exit);
 #endif
-    pthread_atfork(nullptr, nullptr, &Hub::forked);
+    pthread_atfork(&HoldWatch::before_fork, &HoldWatch::after_fork, &Hub::forked);
     return true;
   }();
   (void)prepared;
@@ -222,6 +222,7 @@ Hub::~Hub() {
 // In the child: the old hub is left as it is, its loop shares the parent's epoll set. On a new one
 // lives who forked, with its Timeouts; the others stay behind on stacks that never run again.
 void Hub::forked() {
+  HoldWatch::after_fork_in_child();
   ++forks;
   Hub* old = this_hub;
   if (!old || !old->current_->may_wait()) return;

@@ -109,16 +109,17 @@ char* StackArena::allocate_fresh() {
 
 void StackArena::map_chunk() {
   std::size_t slots = chunk_slots_first;
+  std::size_t total = 0;
+  for (const Chunk& chunk : chunks_) total += chunk.slots;
   if (!chunks_.empty()) slots = std::min(chunks_.back().slots * 2, chunk_slots_max);
+  if (chunks_.size() == chunks_.capacity()) chunks_.reserve(2 * chunks_.size() + 1);
+  free_.resize(total + slots);
   char* base = map(slots * slot_bytes_);
   while (!base && slots > 1) {
     slots /= 2;
     base = map(slots * slot_bytes_);
   }
   if (!base) throw_no_memory(in_use(), "address space is out (RLIMIT_AS, vm.overcommit_memory)");
-  std::size_t total = slots;
-  for (const Chunk& chunk : chunks_) total += chunk.slots;
-  free_.resize(total);
   chunks_.push_back({base, slots, 0, {}});
 #if defined(UVLET_VALGRIND)
   chunks_.back().registered.reserve(slots);

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <limits>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -231,6 +232,26 @@ TEST_CASE("a deadlock is found while it is on") {
   const Detection on(100);
   green::Event<> event;
   CHECK_THROWS_AS(event.wait(), uvlet::Deadlock);
+}
+
+TEST_CASE("a child forked at any moment has a detection of its own to switch") {
+  const Stderr out;
+  const Detection on(0.001);
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(static_cast<unsigned>(test::watchdog));
+      green::debug::hub_blocking_detection(true, 0.001);
+      green::spawn([] { green::sleep(0.002); }).wait();
+      green::debug::hub_blocking_detection(false);
+      _exit(0);
+    }
+    const auto start = Clock::now();
+    while (Clock::now() - start < std::chrono::milliseconds(i % 5)) continue;  // is reported
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
 }
 
 TEST_CASE("a resolution that is no time is refused") {
