@@ -277,7 +277,7 @@ bool Handshake::attempt() noexcept {
 }
 
 void IoWait::fail(const char* call) const {
-  if (descriptor_) descriptor_->fail(error_number, call);
+  if (error_number == EPROTO) descriptor_->fail(error_number, call);  // may be the transport's
   throw std::system_error(error_number, std::generic_category(), call);
 }
 

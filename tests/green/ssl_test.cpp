@@ -249,7 +249,8 @@ TEST_CASE("a server with ca_certs requires a certificate of its clients") {
     CHECK(info.peer_certificate->subject == "CN=client");
 
     auto [client_end, server_end] = test::connected_pair();
-    auto serving = green::spawn([&] { green::wrap_ssl(std::move(server_end), server); });
+    auto serving = green::spawn(
+        [&, end = std::move(server_end)]() mutable { green::wrap_ssl(std::move(end), server); });
     Socket without = green::wrap_ssl(std::move(client_end), client_options());
     CHECK_THROWS_WITH_AS(without.recv(1), doctest::Contains("certificate required"),
                          green::SslError);
