@@ -27,6 +27,7 @@
 #include <green/select.hpp>
 #include <green/semaphore.hpp>
 #include <green/socket.hpp>
+#include <green/strangler.hpp>
 #include <green/stream_server.hpp>
 #include <green/subprocess.hpp>
 #include <green/thread.hpp>

@@ -1,4 +1,5 @@
 #include <green/socket.hpp>
+#include <uvlet/handshake.hpp>
 
 #include <green/file_state.hpp>
 
@@ -171,7 +172,12 @@ aio::task<int> Socket::connect_ex_async(Address address) {
   const int family = address.resolved() ? AF_UNSPEC : getsockopt(SOL_SOCKET, SO_DOMAIN);
   const std::vector<Address> found = co_await aio::detail::resolve(std::move(address), family);
   uvlet::Connect connecting(descriptor_.get(), timeout_, found.front());
-  co_return co_await std::move(connecting);
+  const int error = co_await std::move(connecting);
+  if (error == 0) {
+    uvlet::Handshake handshaking(descriptor_.get(), timeout_);
+    co_await std::move(handshaking);
+  }
+  co_return error;
 }
 
 aio::task<void> Socket::connect_async(Address address) {
@@ -201,6 +207,8 @@ int Socket::detach() noexcept {
 }
 
 Socket Socket::dup() const {
+  if (descriptor_ && descriptor_->transport())
+    throw std::logic_error("dup of a socket whose bytes pass through TLS");
   Socket copy(Adopted{check(fcntl(require("dup"), F_DUPFD_CLOEXEC, 0), "dup")});
   copy.settimeout(timeout_);
   return copy;

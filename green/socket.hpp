@@ -5,6 +5,7 @@
 #include <green/file.hpp>
 #include <green/message.hpp>
 #include <green/shared_descriptor.hpp>
+#include <green/ssl.hpp>
 #include <uvlet/address.hpp>
 #include <uvlet/connect.hpp>
 #include <uvlet/descriptor.hpp>
@@ -215,7 +216,7 @@ class UVLET_API Socket {
   uvlet::Descriptor* descriptor() const noexcept { return descriptor_.get(); }
   // The descriptor, open, is the caller's; Files of it are closed.
   int detach() noexcept;
-  Socket dup() const;
+  Socket dup() const;  // throws logic_error for TLS
 
   Address getsockname() const;
   Address getpeername() const;

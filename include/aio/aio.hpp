@@ -19,6 +19,7 @@
 #include <aio/server.hpp>
 #include <aio/shield.hpp>
 #include <aio/sleep.hpp>
+#include <aio/ssl.hpp>
 #include <aio/stream.hpp>
 #include <aio/subprocess.hpp>
 #include <aio/task.hpp>

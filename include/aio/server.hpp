@@ -50,7 +50,14 @@ class UVLET_API Server {
 
 namespace detail {
 
-UVLET_API task<Server> serve_on(StreamHandler handler, Address address);
+UVLET_API task<Server> serve_on(StreamHandler handler, Address address,
+                                std::unique_ptr<uvlet::Transport> transport = nullptr);
+
+template <class H>
+StreamHandler stream_handler(H handler) {
+  auto shared = std::make_shared<H>(std::move(handler));
+  return [shared](Stream stream) -> task<void> { return (*shared)(std::move(stream)); };
+}
 
 }  // namespace detail
 
@@ -61,11 +68,7 @@ UVLET_API task<Server> serve_on(StreamHandler handler, Address address);
 // Throws system_error, gaierror. Source: asyncio.start_server.
 template <class H>
 task<Server> start_server(H handler, Address address) {
-  auto shared = std::make_shared<H>(std::move(handler));
-  detail::StreamHandler call = [shared](Stream stream) -> task<void> {
-    return (*shared)(std::move(stream));
-  };
-  return detail::serve_on(std::move(call), std::move(address));
+  return detail::serve_on(detail::stream_handler(std::move(handler)), std::move(address));
 }
 
 }  // namespace aio

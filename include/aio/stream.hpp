@@ -45,6 +45,8 @@ class UVLET_API Stream {
   task<std::string> read(std::size_t max);
   // With its "\n", which the last line may lack; "" at the end of the stream. LimitOverrunError.
   task<std::string> readline();
+  // What was read already, and not yet taken.
+  std::string read_buffered();
   // IncompleteReadError at the end of the stream.
   task<std::string> readexactly(std::size_t bytes);
   // Up to and with the separator. IncompleteReadError, LimitOverrunError.
@@ -54,6 +56,8 @@ class UVLET_API Stream {
   void write(std::string_view data);
   // Waits while more than 64 KiB are unsent; throws what sending failed with.
   task<void> drain();
+  // Waits until the system has all that was written; throws as drain() does.
+  task<void> flush();
   // Nothing more will be written: the peer sees the end of the stream.
   void write_eof();
   bool at_eof() const;  // the end was reached, and everything before it read

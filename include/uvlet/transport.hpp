@@ -20,6 +20,8 @@ class UVLET_API Transport {
  public:
   virtual ~Transport() = default;
 
+  // 0 when it can carry bytes. recv() and send() do it too, if need be.
+  virtual int handshake(Descriptor& descriptor) noexcept = 0;
   virtual ssize_t recv(Descriptor& descriptor, char* data, std::size_t bytes) noexcept = 0;
   // What it takes may stay with it for a while.
   virtual ssize_t send(Descriptor& descriptor, const char* data, std::size_t bytes) noexcept = 0;

@@ -2,6 +2,7 @@
 #include <aio/server.hpp>
 #include <aio/sleep.hpp>
 #include <uvlet/descriptor.hpp>
+#include <uvlet/handshake.hpp>
 #include <uvlet/signal.hpp>
 
 #include <sys/socket.h>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int backlog = 128;
 constexpr double accept_pause_seconds = 0.01;
+constexpr double handshake_seconds = 60;
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -97,8 +99,23 @@ class Running {
   Shared state_;
 };
 
+// False: the peer does not get that far, which is its own affair.
+task<bool> shakes_hands(Stream stream) {
+  try {
+    uvlet::Handshake handshaking(&stream.descriptor(), Duration(handshake_seconds));
+    co_await std::move(handshaking);
+    co_return true;
+  } catch (const std::system_error&) {
+    co_return false;
+  }
+}
+
 task<void> handle(Running running, std::shared_ptr<Connection>, Stream stream) {
   try {
+    if (stream.descriptor().transport()) {
+      const bool shook = co_await shakes_hands(stream);
+      if (!shook) co_return;
+    }
     co_await running.state()->handler(std::move(stream));
   } catch (const CancelledError&) {
     throw;
@@ -121,10 +138,12 @@ task<void> accept_all(Running running) {
     ~Close() { state.close(); }
   } close{server};
   while (server.open()) {
+    const uvlet::Transport* listening = server.listener.transport();
+    std::unique_ptr<uvlet::Transport> transport = listening ? listening->accepted() : nullptr;
     Accept accept(server.listener);
     const int accepted = co_await std::move(accept);
     if (accepted >= 0) {
-      start_handler(running.state(), Stream::from_fd(accepted));
+      start_handler(running.state(), Stream::from_fd(accepted, std::move(transport)));
     } else if (passes(-accepted)) {
       co_await sleep(accept_pause_seconds);
     } else if (server.open() && accepted != -ECONNABORTED) {
@@ -179,11 +198,13 @@ Address name_of(int fd) {
 
 }  // namespace
 
-task<Server> serve_on(StreamHandler handler, Address address) {
+task<Server> serve_on(StreamHandler handler, Address address,
+                      std::unique_ptr<uvlet::Transport> transport) {
   const std::vector<Address> found = co_await resolve(std::move(address));
   const int fd = ::socket(found.front().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");
   auto state = std::make_shared<ServerState>(fd, std::move(handler));
+  state->listener.set_transport(std::move(transport));
   listen_on(fd, found.front());
   state->address = name_of(fd);
   Server server(state);

@@ -174,8 +174,8 @@ task<std::string> read_until(Shared state, std::string separator) {
   co_return take(*state, bytes);
 }
 
-task<void> drained(Shared state) {
-  while (state->unsent() > limit_bytes && state->error_number == 0) co_await state->changed.wait();
+task<void> drained(Shared state, std::size_t limit) {
+  while (state->unsent() > limit && state->error_number == 0) co_await state->changed.wait();
   if (state->error_number != 0) state->descriptor.fail(state->error_number, "write");
 }
 
@@ -208,6 +208,7 @@ detail::StreamState& Stream::state() const {
 task<std::string> Stream::read(std::size_t max) {
   return detail::read_some(state().shared_from_this(), max);
 }
+std::string Stream::read_buffered() { return std::exchange(state().input, {}); }
 task<std::string> Stream::readline() { return detail::read_line(state().shared_from_this()); }
 task<std::string> Stream::readexactly(std::size_t bytes) {
   return detail::read_exactly(state().shared_from_this(), bytes);
@@ -224,7 +225,8 @@ void Stream::write(std::string_view data) {
   if (stream.error_number == 0) stream.send(data);
 }
 
-task<void> Stream::drain() { return detail::drained(state().shared_from_this()); }
+task<void> Stream::drain() { return detail::drained(state().shared_from_this(), limit_bytes); }
+task<void> Stream::flush() { return detail::drained(state().shared_from_this(), 0); }
 
 void Stream::write_eof() {
   detail::StreamState& stream = state();

@@ -1,4 +1,5 @@
 #include <uvlet/descriptor.hpp>
+#include <uvlet/handshake.hpp>
 
 #include "simulated_world.hpp"
 
@@ -284,6 +285,11 @@ void IoWait::expire() noexcept {
   wake();
 }
 
+bool Handshake::attempt() noexcept {
+  Transport* transport = descriptor_->transport();
+  return !transport || transport->handshake(*descriptor_) == 0 || failed(errno);
+}
+
 bool IoWait::accept_failed(int error) noexcept {
   if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
     ++Hub::get().accepts_refused;
@@ -291,7 +297,7 @@ bool IoWait::accept_failed(int error) noexcept {
 }
 
 void IoWait::fail(const char* call) const {
-  if (descriptor_ && error_number != EBADF)  // then it may be gone
+  if (descriptor_ && error_number == EPROTO)  // may be the transport's
     descriptor_->fail(error_number, call);
   throw std::system_error(error_number, std::generic_category(), call);
 }

@@ -1,0 +1,332 @@
+#include "../ssl_support.hpp"
+#include "../support.hpp"
+
+#include <fstream>
+#include <random>
+
+using green::Socket;
+using test::client_options;
+using test::server_options;
+using test::ssl_pair;
+using test::SslPair;
+
+namespace {
+
+std::string noise(std::size_t bytes) {
+  std::string data(bytes, '\0');
+  std::minstd_rand random(7);
+  for (char& each : data) each = static_cast<char>(random() >> 8);
+  return data;
+}
+
+// Passes on what comes, in pieces of the given sizes in turn, up to `limit` bytes; then ends.
+void relay(Socket& from, Socket& to, std::vector<std::size_t> pieces, std::size_t limit = -1) {
+  std::size_t turn = 0;
+  for (std::string data; limit > 0 && !(data = from.recv(64 * 1024)).empty();) {
+    data.resize(std::min(data.size(), limit));
+    limit -= data.size();
+    for (std::size_t at = 0; at < data.size();) {
+      const std::size_t piece = std::min(pieces[turn++ % pieces.size()], data.size() - at);
+      to.sendall(std::string_view(data).substr(at, piece));
+      at += piece;
+      if (turn % 64 == 0) green::sleep(0);
+    }
+  }
+  to.shutdown(SHUT_WR);
+}
+
+// A client and a server with a relay between them.
+struct Relayed {
+  explicit Relayed(std::vector<std::size_t> pieces) {
+    auto [client, client_side] = test::connected_pair();
+    auto [server_side, server] = test::connected_pair();
+    near = std::move(client_side);
+    far = std::move(server_side);
+    there = green::spawn([this, pieces] { relay(this->near, this->far, pieces); });
+    back = green::spawn([this, pieces] { relay(this->far, this->near, pieces); });
+    pair = ssl_pair(std::move(client), std::move(server));
+  }
+  ~Relayed() {
+    there.kill();
+    back.kill();
+  }
+  Socket near, far;
+  green::GreenThread<void> there, back;
+  SslPair pair{Socket(), Socket()};
+};
+
+// AddressSanitizer keeps what is freed for a while.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t leeway = 300'000'000;
+#else
+constexpr std::size_t leeway = 8'000'000;
+#endif
+
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * 4096;
+}
+
+}  // namespace
+
+TEST_CASE("a reader and a writer use a connection at once, in both directions") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    const std::string data = noise(3'000'000);
+    auto client_writes = green::spawn([&] {
+      pair.client.sendall(data);
+      pair.client.shutdown(SHUT_WR);
+    });
+    auto server_writes = green::spawn([&] {
+      pair.server.sendall(data);
+      pair.server.shutdown(SHUT_WR);
+    });
+    auto client_reads = green::spawn([&] { return test::read_all(pair.client); });
+    CHECK(test::read_all(pair.server) == data);
+    CHECK(client_reads.wait() == data);
+    client_writes.wait();
+    server_writes.wait();
+  });
+}
+
+TEST_CASE("a reader and a writer that begin before the handshake both get on") {
+  test::in_green_thread([] {
+    Socket listener =
+        green::wrap_ssl(green::listen(green::Address("127.0.0.1", 0)), server_options());
+    const std::string data = noise(1'000'000);
+    auto client = green::spawn([&] {
+      Socket socket = green::wrap_ssl(green::connect(listener.getsockname()), client_options());
+      auto writer = green::spawn([&] {
+        socket.sendall(data);
+        socket.shutdown(SHUT_WR);
+      });
+      const bool same = test::read_all(socket) == data;
+      writer.wait();
+      return same;
+    });
+    Socket server = listener.accept().first;
+    auto reader = green::spawn([&] { return test::read_all(server); });
+    green::sleep(0);  // it waits
+    server.sendall(data);
+    server.shutdown(SHUT_WR);
+    CHECK(reader.wait() == data);
+    CHECK(client.wait());
+  });
+}
+
+TEST_CASE("a writer alone shakes hands, then a reader takes what came with it") {
+  test::in_green_thread([] {
+    auto [client_end, server_end] = test::connected_pair();
+    client_end.settimeout(0);  // left to the first use
+    Socket server;
+    auto accepting = green::spawn([&server, end = std::move(server_end)]() mutable {
+      server = green::wrap_ssl(std::move(end), server_options());
+      server.sendall("greeting");
+    });
+    Socket client = green::wrap_ssl(std::move(client_end), client_options());
+    client.settimeout({});
+    auto reader = green::spawn([&] { return client.recv(100); });
+    client.sendall("first");
+    CHECK(reader.wait() == "greeting");
+    CHECK(server.recv(100) == "first");
+    accepting.wait();
+  });
+}
+
+TEST_CASE("a megabyte arrives whole, however the bytes are cut") {
+  const std::string data = noise(1'000'000);
+  for (const std::vector<std::size_t>& pieces :
+       {std::vector<std::size_t>{1}, {1, 2, 3, 5, 8, 13}, {16'384 + 22, 5}, {4096, 1}})
+    test::in_green_thread([&] {
+      Relayed relayed(pieces);
+      auto writer = green::spawn([&] {
+        relayed.pair.client.sendall(data);
+        relayed.pair.client.shutdown(SHUT_WR);
+      });
+      CHECK(test::read_all(relayed.pair.server) == data);
+      writer.wait();
+    });
+}
+
+namespace {
+
+// A transfer of 16 KiB in records of 1 KiB whose ciphertext is cut after `limit` bytes.
+struct Cut {
+  std::string received;
+  bool clean = false;      // it ended as the sender ended it
+  bool truncated = false;  // it was told that it was cut short
+  std::size_t wire_bytes = 0;
+};
+
+Cut transfer(const std::string& data, std::size_t limit) {
+  auto [client_end, client_side] = test::connected_pair();
+  auto [server_side, server_end] = test::connected_pair();
+  Socket near = std::move(client_side);
+  Socket far = std::move(server_side);
+  auto there = green::spawn([&] { relay(near, far, {64 * 1024}); });
+  auto back = green::spawn([&] { relay(far, near, {64 * 1024}); });
+  SslPair pair = ssl_pair(std::move(client_end), std::move(server_end));
+  there.kill();
+  for (std::size_t at = 0; at < data.size(); at += 1024)
+    pair.client.sendall(std::string_view(data).substr(at, 1024));
+  pair.client.shutdown(SHUT_WR);
+  const std::string wire = test::read_all(near);
+  far.sendall(std::string_view(wire).substr(0, limit));
+  far.shutdown(SHUT_WR);
+  Cut cut;
+  cut.wire_bytes = wire.size();
+  try {
+    for (std::string part; !(part = pair.server.recv(1000)).empty();) cut.received += part;
+    cut.clean = true;
+  } catch (const green::SslEofError&) {
+    cut.truncated = true;
+  }
+  back.kill();
+  return cut;
+}
+
+}  // namespace
+
+TEST_CASE("a transfer that is cut at any byte never looks as if it had ended") {
+  const std::string data = noise(16 * 1024);
+  test::in_green_thread([&] {
+    const Cut whole = transfer(data, std::string::npos);
+    CHECK(whole.clean);
+    CHECK(whole.received == data);
+    CHECK(whole.wire_bytes > data.size());
+  });
+  const std::size_t wire_bytes = 16 * (1024 + 22) + 24;  // with what announces the end
+  int told = 0;
+  int bad = 0;
+  for (std::size_t limit = 0; limit < wire_bytes; ++limit)
+    test::in_green_thread([&] {
+      const Cut cut = transfer(data, limit);
+      told += cut.truncated;
+      bad += cut.clean || cut.wire_bytes != wire_bytes ||
+             cut.received != data.substr(0, limit / (1024 + 22) * 1024);
+    });
+  CHECK(told == static_cast<int>(wire_bytes));
+  CHECK(bad == 0);
+}
+
+TEST_CASE("sendall returns once the system has it all: closing then loses nothing") {
+  test::in_green_thread([] {
+    Socket listener =
+        green::wrap_ssl(green::listen(green::Address("127.0.0.1", 0)), server_options());
+    const std::string data = noise(2'000'000);
+    auto client = green::spawn([&] {
+      Socket socket = green::wrap_ssl(green::connect(listener.getsockname()), client_options());
+      socket.sendall(data);
+    });
+    Socket server = listener.accept().first;
+    CHECK(test::read_all(server) == data);
+    client.wait();
+  });
+}
+
+TEST_CASE("a writer whose peer does not read waits, in flat memory") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    const std::string data = noise(32'000'000);
+    const std::size_t before = resident_bytes();
+    auto writer = green::spawn([&] { pair.client.sendall(data); });
+    green::sleep(0.05);
+    CHECK(!writer.dead());
+    CHECK(resident_bytes() < before + leeway);
+    std::size_t received = 0;
+    bool same = true;
+    while (received < data.size()) {
+      const std::string part = pair.server.recv(50'000);
+      same = same && data.compare(received, part.size(), part) == 0;
+      received += part.size();
+    }
+    CHECK(same);
+    CHECK(resident_bytes() < before + leeway);
+    writer.wait();
+  });
+}
+
+TEST_CASE("what send has taken counts, whatever the limit") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    const std::string data = noise(8'000'000);
+    pair.client.settimeout(0);
+    std::size_t sent = 0;
+    std::error_code error;
+    while (!error) try {
+        sent += pair.client.send(std::string_view(data).substr(sent));
+      } catch (const std::system_error& refused) {
+        error = refused.code();
+      }
+    CHECK(error.value() == EAGAIN);
+    CHECK(sent > 0);
+    pair.client.settimeout(0.01);
+    CHECK_THROWS_AS(pair.client.send(std::string_view(data).substr(sent)), std::system_error);
+    // The rest of the last record goes out without a writer.
+    std::string received;
+    while (received.size() < sent) received += pair.server.recv(100'000);
+    CHECK(received == data.substr(0, sent));
+    pair.client.settimeout({});
+    pair.client.sendall("more");
+    CHECK(pair.server.recv(100) == "more");
+  });
+}
+
+TEST_CASE("a writer that is killed leaves whole records, the next one goes on behind them") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    const std::string data = noise(8'000'000);
+    auto writer = green::spawn([&] { pair.client.sendall(data); });
+    green::sleep(0.01);
+    writer.kill();
+    auto next = green::spawn([&] {
+      pair.client.sendall("END");
+      pair.client.close();
+    });
+    const std::string received = test::read_all(pair.server);
+    REQUIRE(received.size() > 3);
+    CHECK(received.substr(received.size() - 3) == "END");
+    CHECK(data.compare(0, received.size() - 3, received, 0, received.size() - 3) == 0);
+    next.wait();
+  });
+}
+
+TEST_CASE("a reader that is killed loses nothing") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    auto reader = green::spawn([&] { pair.server.recv(100); });
+    green::sleep(0);
+    reader.kill();
+    pair.client.sendall("kept");
+    CHECK(pair.server.recv(100) == "kept");
+    pair.server.settimeout(0.001);
+    CHECK_THROWS_WITH_AS(pair.server.recv(100), doctest::Contains("timed out"), std::system_error);
+    pair.server.settimeout({});
+    pair.client.sendall("too");
+    CHECK(pair.server.recv(100) == "too");
+  });
+}
+
+TEST_CASE("recv takes as much as was asked for, from records of any size") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    const std::string data = noise(40'000);
+    pair.client.sendall(data);
+    std::string received;
+    for (std::size_t want = 1; received.size() < data.size(); want = want * 2 % 3001 + 1) {
+      const std::string part = pair.server.recv(want);
+      REQUIRE(part.size() <= want);
+      received += part;
+    }
+    CHECK(received == data);
+    pair.client.sendall(data.substr(0, 100));
+    std::string buffer(10, '\0');
+    CHECK(pair.server.recv_into(buffer) == 10);
+    CHECK(buffer == data.substr(0, 10));
+    pair.server.settimeout(0);
+    CHECK(pair.server.recv(1000) == data.substr(10, 90));
+    CHECK_THROWS_AS(pair.server.recv(1000), std::system_error);
+  });
+}
