@@ -4,6 +4,7 @@
 
 #include <aio/aio.hpp>
 #include <green/green.hpp>
+#include <green/http.hpp>
 
 #include <cstdlib>
 #include <filesystem>
@@ -651,4 +652,50 @@ TEST_CASE("cookies are set as told, and only if they can be") {
                                  "b=2; Path=/"});
   CHECK_THROWS_AS(web::set_cookie(headers, "a b", "1"), std::invalid_argument);
   CHECK_THROWS_AS(web::set_cookie(headers, "a", "1; Path=/evil"), std::invalid_argument);
+}
+
+TEST_CASE("an all-green server answers until its listener is closed") {
+  green::Socket listener = green::listen(green::Address("127.0.0.1", 0));
+  const green::Address address = listener.getsockname();
+  green::Event<> asked;
+  auto server = green::spawn([&] {
+    green::http::server(listener, [&](web::Request& request) {
+      if (request.path() == "/slow") {
+        asked.send();
+        green::sleep(0.02);
+      }
+      return web::Response(request.path());
+    });
+  });
+  auto get = [&](const std::string& path) {
+    green::Socket socket = green::connect(address);
+    socket.sendall("GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    return Served::brief(Served::rest(socket));
+  };
+  CHECK(get("/a") == "200 /a");
+  auto slow = green::spawn([&] { return get("/slow"); });
+  asked.wait();
+  listener.close();
+  CHECK(slow.wait() == "200 /slow");
+  server.wait();
+  CHECK_THROWS_AS(get("/b"), std::system_error);
+}
+
+TEST_CASE("a green server that is killed takes what runs with it") {
+  green::Socket listener = green::listen(green::Address("127.0.0.1", 0));
+  int running = 0;
+  auto server = green::spawn([&] {
+    green::http::server(listener, [&](web::Request&) -> web::Response {
+      const test::Counted counted(running);
+      green::sleep(test::watchdog);
+      return web::Response();
+    });
+  });
+  green::Socket client = green::connect(listener.getsockname());
+  client.sendall(get_root);
+  while (running == 0) green::sleep(0.001);
+  server.kill();
+  CHECK(closed(client));
+  CHECK(running == 0);
+  CHECK_FALSE(listener.closed());
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <aio/ssl_options.hpp>
 #include <aio/web/application.hpp>
 #include <uvlet/address.hpp>
 #include <uvlet/duration.hpp>
@@ -22,6 +23,7 @@ struct UVLET_API ServerOptions {
   int max_connections = 0;  // 0: no limit; at the limit nothing is accepted
   int threads = 1;          // run_app: hubs, one an OS thread, each with a listener of its own
   bool access_log = false;  // a line a request on stderr, in the common log format
+  std::optional<SslOptions> ssl;  // https; logic_error where uvlet was built without OpenSSL
 };
 
 // Serves an application on this hub, beside whatever else runs. Destroying it closes everything at

@@ -3,6 +3,7 @@
 #include <aio/sleep.hpp>
 #include <aio/wait_for.hpp>
 
+#include <stdexcept>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -106,17 +107,6 @@ task<void> serve(Counted counted, std::unique_ptr<http::detail::Connection> conn
   }
 }
 
-void begin(const State& server, Accepted accepted) {
-  std::unique_ptr<uvlet::Transport> transport;
-  if (const uvlet::Transport* listening = server->listener->transport())
-    transport = listening->accepted();
-  auto connection = std::make_unique<http::detail::Connection>(accepted.fd, std::move(transport));
-  auto open = std::make_shared<OpenConnection>();
-  Counted counted(server, open);
-  open->task =
-      create_task(serve(std::move(counted), std::move(connection), std::move(accepted.peer)));
-}
-
 task<void> accept_all(State server) {
   while (server->listener->fd() >= 0) {
     if (server->options.max_connections > 0 &&
@@ -127,7 +117,9 @@ task<void> accept_all(State server) {
     Accept accept(*server->listener);
     Accepted accepted = co_await std::move(accept);
     if (accepted.fd >= 0) {
-      begin(server, std::move(accepted));
+      const uvlet::Transport* listening = server->listener->transport();
+      server->begin(accepted.fd, listening ? listening->accepted() : nullptr,
+                    std::move(accepted.peer));
     } else if (passes(-accepted.fd)) {
       co_await sleep(accept_pause_seconds);
     } else if (server->listener->fd() >= 0 && accepted.fd != -ECONNABORTED) {
@@ -182,8 +174,27 @@ int listen_on(const Address& address, bool shared) {
 
 void ServerState::listen(int fd) {
   listener = std::make_unique<uvlet::Descriptor>(fd, false);
+  listener->set_transport(transport());
   address = name_of(fd);
   create_task(accept_all(shared_from_this()), "web server " + address.str());
+}
+
+void ServerState::begin(int fd, std::unique_ptr<uvlet::Transport> transport, Address peer) {
+  auto connection = std::make_unique<http::detail::Connection>(fd, std::move(transport));
+  auto opened = std::make_shared<OpenConnection>();
+  Counted counted(shared_from_this(), opened);
+  opened->task = create_task(serve(std::move(counted), std::move(connection), std::move(peer)));
+}
+
+std::unique_ptr<uvlet::Transport> ServerState::transport() const {
+  if (!options.ssl) return nullptr;
+#if defined(UVLET_HTTP_TLS)
+  SslOptions ssl = *options.ssl;
+  ssl.server_side = true;
+  return aio::detail::ssl_transport(ssl);
+#else
+  throw std::logic_error("ServerOptions: ssl, but uvlet was built without OpenSSL");
+#endif
 }
 
 void ServerState::close_listener() noexcept {

@@ -20,12 +20,16 @@ struct OpenConnection : uvlet::Link {
   Exchange* exchange = nullptr;  // null: it has not begun
 };
 
-struct ServerState : std::enable_shared_from_this<ServerState> {
+struct UVLET_API ServerState : std::enable_shared_from_this<ServerState> {
   ServerState(Respond to_call, const ServerOptions& how)
       : respond(std::move(to_call)), options(how) {}
 
   // Takes over a listening socket, and accepts in the background.
   void listen(int fd);
+  // Serves a connection that was accepted, in the background.
+  void begin(int fd, std::unique_ptr<uvlet::Transport> transport, Address peer);
+  // Of a new connection, as the options say; null: none. Throws as Runner::start() does.
+  std::unique_ptr<uvlet::Transport> transport() const;
   // No new connections; idle ones end, busy ones after their response, or cancelled at the
   // deadline.
   task<void> finish();
