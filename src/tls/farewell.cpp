@@ -13,28 +13,36 @@ namespace {
 constexpr double patience_seconds = 30;
 constexpr std::size_t heard_max = 1024 * 1024;
 
-// It ends by itself, at the latest with its hub.
+// It ends by itself, at the latest with its hub. It reads while it waits to write: a peer that is
+// stuck in a write of its own would never make room.
 class Farewell final : uvlet::IoRequest, uvlet::Timer, uvlet::HubObserver {
  public:
   Farewell(int fd, std::string bytes, bool listen)
-      : descriptor_(fd, true), bytes_(std::move(bytes)), listen_(listen) {}
+      : descriptor_(fd, true), bytes_(std::move(bytes)), listen_(listen), ear_(*this) {}
 
   void start(uvlet::Hub& hub) {
-    descriptor_.wait(*this, direction_);
+    descriptor_.wait(*this, uvlet::Direction::write);
+    descriptor_.wait(ear_, uvlet::Direction::read);
     hub.observe(*this);
     hub.timers.start(*this, uvlet::deadline_after(hub.now(), patience_seconds));
   }
   void give_up() noexcept {
-    descriptor_.withdraw(direction_);
+    descriptor_.withdraw(uvlet::Direction::write);
+    descriptor_.withdraw(uvlet::Direction::read);
     unlink();
     delete this;
   }
 
  private:
+  // Ends with the peer's end, or when it has said too much.
+  struct Ear final : uvlet::IoRequest {
+    explicit Ear(Farewell& whole) noexcept : of(whole) {}
+    bool attempt() noexcept override { return of.hear(); }
+    void complete() noexcept override { of.give_up(); }
+    Farewell& of;
+  };
+
   bool attempt() noexcept override {
-    return direction_ == uvlet::Direction::write ? talk() : hear();
-  }
-  bool talk() noexcept {
     while (sent_ < bytes_.size()) {
       const ssize_t put = descriptor_.send(bytes_.data() + sent_, bytes_.size() - sent_);
       if (put < 0) return errno != EAGAIN && errno != EINTR;
@@ -51,27 +59,18 @@ class Farewell final : uvlet::IoRequest, uvlet::Timer, uvlet::HubObserver {
     return got >= 0 || (errno != EAGAIN && errno != EINTR);
   }
   void complete() noexcept override {
-    if (std::exchange(listen_, false)) {
-      direction_ = uvlet::Direction::read;
-      try {
-        descriptor_.wait(*this, direction_);
-        return;
-      } catch (...) {  // then it is closed now
-      }
-    }
-    unlink();
-    delete this;
+    if (!listen_) give_up();
   }
   void expire() noexcept override { give_up(); }
   void hub_ended() noexcept override { give_up(); }
   Purpose purpose() const noexcept override { return {"the last bytes of a connection", nullptr}; }
 
   uvlet::Descriptor descriptor_;
-  std::string bytes_;
+  const std::string bytes_;
   std::size_t sent_ = 0;
   std::size_t heard_ = 0;
-  bool listen_;
-  uvlet::Direction direction_ = uvlet::Direction::write;
+  const bool listen_;  // on after the last byte is sent
+  Ear ear_;
 };
 
 }  // namespace
