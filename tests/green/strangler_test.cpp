@@ -6,6 +6,7 @@
 #include <green/green.hpp>
 #include <uvlet/testing.hpp>
 
+#include <algorithm>
 #include <cctype>
 #include <limits>
 #include <memory>
