@@ -43,6 +43,19 @@ aio::task<int> named_list() {
 }
 // [/braces]
 
+aio::task<bool> agrees() {
+  co_await aio::sleep(0);
+  co_return true;
+}
+
+// [condition]
+aio::task<bool> named_condition(bool ready) {
+  const bool both = ready && co_await agrees();  // if (ready && co_await agrees()) is miscompiled
+  if (both) co_return true;
+  co_return false;
+}
+// [/condition]
+
 // [arguments]
 // A lambda that is a coroutine and captures nothing: its frame owns its arguments.
 aio::Future<int> start_with_arguments(std::string text) {
@@ -77,6 +90,8 @@ int main() {
   }
   require(alive == 0, "nothing is left");
   require(aio::run(named_list()) == 6, "a named list");
+  require(aio::run(named_condition(true)) && !aio::run(named_condition(false)),
+          "a named condition");
   require(green::awaitlet(start_with_arguments("four")) == 4, "arguments live in the frame");
   require(wait_with_captures("three") == 5, "a closure that is kept");
   std::printf("no trap was stepped into\n");
