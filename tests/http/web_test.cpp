@@ -6,9 +6,12 @@
 #include <green/green.hpp>
 #include <green/http.hpp>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using aio::task;
 namespace web = aio::web;
@@ -698,4 +701,40 @@ TEST_CASE("a green server that is killed takes what runs with it") {
   CHECK(closed(client));
   CHECK(running == 0);
   CHECK_FALSE(listener.closed());
+}
+
+TEST_CASE("run_app serves until SIGTERM on one thread or several, and lets who is busy answer") {
+  for (const int threads : {1, 2}) {
+    green::Socket taken = green::listen(green::Address("127.0.0.1", 0));
+    const green::Address address = taken.getsockname();
+    taken.close();
+    const pid_t server = ::fork();
+    if (server == 0) {
+      alarm(static_cast<unsigned>(test::watchdog));
+      web::Application app;
+      app.router().add_get("/", [](web::Request&) {
+        ::kill(::getpid(), SIGTERM);
+        green::sleep(0.05);
+        return web::Response("late");
+      });
+      web::ServerOptions options;
+      options.threads = threads;
+      web::run_app(app, address, options);
+      ::_exit(0);
+    }
+    std::string response;
+    while (response.empty()) {
+      try {
+        green::Socket socket = green::connect(address);
+        socket.sendall(get_root);
+        response = Served::rest(socket);
+      } catch (const std::system_error&) {  // it does not listen yet
+        green::sleep(0.01);
+      }
+    }
+    CHECK(Served::brief(response) == "200 late");
+    int status = -1;
+    CHECK(::waitpid(server, &status, 0) == server);
+    CHECK(status == 0);
+  }
 }
