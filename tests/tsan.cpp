@@ -15,6 +15,7 @@ extern "C" const char* __tsan_default_suppressions() {
          "race_top:interceptor_socket$\n"
          "race_top:interceptor_socketpair$\n"
          "race_top:interceptor_accept4$\n"
+         "race:std::__exception_ptr::exception_ptr::_M_release\n"
          "race:std::runtime_error::~runtime_error\n";
 }
 
