@@ -230,13 +230,17 @@ StranglerReport StranglerCore::report() const {
 void StranglerCore::set_percentage(double percentage) {
   if (!(percentage >= 0 && percentage <= 100))
     throw std::invalid_argument("Strangler: a percentage is from 0 to 100");
-  set_mode(StranglerMode::percentage);
   const std::lock_guard lock(mutex_);
+  change_mode(StranglerMode::percentage);
   parts_ = static_cast<std::uint32_t>(std::lround(percentage / 100 * whole));
 }
 
 void StranglerCore::set_mode(StranglerMode mode) noexcept {
   const std::lock_guard lock(mutex_);
+  change_mode(mode);
+}
+
+void StranglerCore::change_mode(StranglerMode mode) noexcept {
   mode_ = mode;
   retreated_ = false;
   window_calls_ = window_errors_ = 0;
@@ -359,6 +363,7 @@ MeasuredCall::~MeasuredCall() {
 void MeasuredCall::succeeded() noexcept { end(StranglerCore::Ending::success); }
 
 bool MeasuredCall::failed() noexcept {
+  if (ended_) return false;  // its result could not be moved to the caller
   try {
     throw;
   } catch (const uvlet::GreenletExit&) {

@@ -128,7 +128,7 @@ class Strangler<R(A...)> {
     const StranglerRoute route = shared->choose(arguments...);
     Trial trial;
     if constexpr (can_shadow)
-      if (route.shadow) trial.begin(shared, arguments...);
+      if (route.shadow) begin_shadow(shared, trial, arguments...);
     detail::MeasuredCall call(*shared, route.side, true);
     try {
       if constexpr (std::is_void_v<R>) {
@@ -170,58 +170,19 @@ class Strangler<R(A...)> {
     std::function<void(const Mismatch&)> on_mismatch;
   };
 
-  // The shadow of one call, from the caller's point of view.
-  class Shadow {
-   public:
-    Shadow() noexcept = default;
-    Shadow(const Shadow&) = delete;
-    Shadow& operator=(const Shadow&) = delete;
-    ~Shadow() {
-      if (running_) task_.cancel();
-    }
-    void begin(const std::shared_ptr<Shared>& shared,
-               const std::decay_t<A>&... arguments) noexcept {
-      detail::ShadowTicket ticket(shared);
-      if (!ticket) return;
-      try {
-        old_side_ = aio::Future<Outcome>::create();
-        aio::task<> work =
-            run_shadow(shared, std::move(ticket), Arguments(arguments...), old_side_);
-        task_ = aio::create_task(std::move(work));
-        running_ = true;
-      } catch (...) {  // no memory, or an argument that cannot be copied: cancelled
-      }
-    }
-    void succeeded(const Result& value) noexcept {
-      if (!running_) return;
-      try {
-        Outcome outcome;
-        outcome.value.emplace(value);
-        tell(std::move(outcome));
-      } catch (...) {  // it could not be copied: the shadow is cancelled
-      }
-    }
-    void failed(std::exception_ptr error) noexcept {
-      if (!running_) return;
-      Outcome outcome;
-      outcome.error = std::move(error);
-      tell(std::move(outcome));
-    }
+  using Trial = std::conditional_t<can_shadow, detail::Shadow<Outcome>, detail::NoShadow<Result>>;
 
-   private:
-    void tell(Outcome outcome) {
-      if (!old_side_.done()) old_side_.set_result(std::move(outcome));
-      running_ = false;
+  static void begin_shadow(const std::shared_ptr<Shared>& shared, Trial& trial,
+                           const std::decay_t<A>&... arguments) noexcept {
+    detail::ShadowTicket ticket(shared);
+    if (!ticket) return;
+    try {
+      auto old_side = aio::Future<Outcome>::create();
+      aio::task<> work = run_shadow(shared, std::move(ticket), Arguments(arguments...), old_side);
+      trial.began(aio::create_task(std::move(work)), std::move(old_side));
+    } catch (...) {  // no memory, or an argument that cannot be copied: cancelled
     }
-    aio::Future<> task_;
-    aio::Future<Outcome> old_side_;
-    bool running_ = false;
-  };
-  struct NoShadow {
-    void succeeded(const Result&) const noexcept {}
-    void failed(const std::exception_ptr&) const noexcept {}
-  };
-  using Trial = std::conditional_t<can_shadow, Shadow, NoShadow>;
+  }
 
   static R run(Shared& shared, StranglerSide side, CallSite site, A... arguments) {
     if (side == StranglerSide::old_side) return shared.old_side(std::forward<A>(arguments)...);
@@ -242,7 +203,8 @@ class Strangler<R(A...)> {
     const StranglerRoute route = std::apply(choose, arguments);
     Trial trial;
     if constexpr (can_shadow)
-      if (route.shadow) std::apply([&](const auto&... a) { trial.begin(shared, a...); }, arguments);
+      if (route.shadow)
+        std::apply([&](const auto&... a) { begin_shadow(shared, trial, a...); }, arguments);
     detail::MeasuredCall call(*shared, route.side, true);
     try {
       // A coroutine may have references to the arguments: those here stay.

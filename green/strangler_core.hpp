@@ -3,12 +3,14 @@
 // What a Strangler is beyond its signature: the route of calls, what is counted, the report.
 
 #include <aio/event.hpp>
+#include <aio/future.hpp>
 #include <uvlet/config.hpp>
 #include <uvlet/duration.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <iosfwd>
 #include <memory>
 #include <mutex>
@@ -139,6 +141,7 @@ class UVLET_API StranglerCore {
     LatencyHistogram latency;
     StranglerSideReport report() const noexcept;
   };
+  void change_mode(StranglerMode mode) noexcept;
   void look_at_errors(bool failed) noexcept;
 
   const std::string name_;
@@ -167,7 +170,7 @@ class UVLET_API MeasuredCall {
   MeasuredCall(const MeasuredCall&) = delete;
   MeasuredCall& operator=(const MeasuredCall&) = delete;
   void succeeded() noexcept;
-  // In a handler. False if what it handles is a kill or a cancel.
+  // In a handler. False if what it handles is a kill or a cancel, or the call has ended before.
   bool failed() noexcept;
 
  private:
@@ -177,6 +180,55 @@ class UVLET_API MeasuredCall {
   bool real_;  // not a shadow
   bool ended_ = false;
   uvlet::Time start_;
+};
+
+// The shadow of one call, from the caller's point of view: cancelled unless it is told how the old
+// side ended.
+template <class Outcome>
+class Shadow {
+ public:
+  Shadow() noexcept = default;
+  Shadow(const Shadow&) = delete;
+  Shadow& operator=(const Shadow&) = delete;
+  ~Shadow() {
+    if (running_) task_.cancel();
+  }
+  void began(aio::Future<> task, aio::Future<Outcome> old_side) noexcept {
+    task_ = std::move(task);
+    old_side_ = std::move(old_side);
+    running_ = true;
+  }
+  template <class Result>
+  void succeeded(const Result& value) noexcept {
+    if (!running_) return;
+    try {
+      Outcome outcome;
+      outcome.value.emplace(value);
+      tell(std::move(outcome));
+    } catch (...) {  // it could not be copied: the shadow is cancelled
+    }
+  }
+  void failed(std::exception_ptr error) noexcept {
+    if (!running_) return;
+    Outcome outcome;
+    outcome.error = std::move(error);
+    tell(std::move(outcome));
+  }
+
+ private:
+  void tell(Outcome outcome) {
+    if (!old_side_.done()) old_side_.set_result(std::move(outcome));
+    running_ = false;
+  }
+
+  aio::Future<> task_;
+  aio::Future<Outcome> old_side_;
+  bool running_ = false;
+};
+template <class Result>
+struct NoShadow {
+  void succeeded(const Result&) const noexcept {}
+  void failed(const std::exception_ptr&) const noexcept {}
 };
 
 // The right to run one shadow.

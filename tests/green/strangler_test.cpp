@@ -7,6 +7,7 @@
 #include <uvlet/testing.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <limits>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -417,6 +419,65 @@ TEST_CASE("one report lists all Stranglers, as a table and as JSON") {
   green::print_stranglers(table);
   CHECK(table.str().find("12.5%") != std::string::npos);
   CHECK(green::stranglers().size() == others + 1);
+}
+
+TEST_CASE("another thread may read the report and set the percentage while calls run") {
+  Numbers numbers("threads", old_double, new_double);
+  std::atomic<bool> stop{false};
+  bool balanced = true;
+  std::thread operator_console([&] {
+    for (int i = 0; !stop; ++i) {
+      numbers.set_percentage(i % 101);
+      for (const green::StranglerReport& each : green::stranglers())
+        if (each.name == "threads") balanced &= each.old_side.running + each.new_side.running <= 1;
+      std::ostringstream ignored;
+      green::print_stranglers(ignored);
+    }
+  });
+  for (int i = 0; i < 20'000; ++i) CHECK(numbers(i) == 2 * i);
+  stop = true;
+  operator_console.join();
+  CHECK(balanced);
+  CHECK(numbers.report().old_side.calls + new_calls(numbers) == 20'000);
+}
+
+TEST_CASE("the hash of a key is FNV-1a, which stays between processes and versions") {
+  CHECK(green::detail::hash_bytes("") == 0xcbf29ce484222325);
+  CHECK(green::detail::hash_bytes("a") == 0xaf63dc4c8601ec8c);
+}
+
+TEST_CASE("a result that cannot be moved to the caller ends its call once") {
+  struct Fragile {
+    explicit Fragile(int* moves_left) : left(moves_left) {}
+    Fragile(const Fragile& other) : left(other.left) { count(); }
+    void count() const {
+      if ((*left)-- == 0) throw std::runtime_error("moved");
+    }
+    int* left;
+  };
+  int left = 0, thrown = 0;
+  Strangler<Fragile()> fragile(
+      "fragile", [&] { return Fragile(&left); },
+      [&]() -> aio::task<Fragile> { co_return Fragile(&left); });
+  for (const double percentage : {0.0, 100.0}) {
+    fragile.set_percentage(percentage);
+    for (int moves = 0; moves < 12; ++moves) {
+      left = moves;
+      try {
+        green::awaitlet(fragile.call_async());
+      } catch (const std::runtime_error&) {
+        ++thrown;
+      }
+    }
+  }
+  const green::StranglerReport report = fragile.report();
+  CHECK(thrown > 4);
+  CHECK(thrown < 24);
+  for (const auto& side : {report.old_side, report.new_side}) {
+    CHECK(side.calls == 12);
+    CHECK(side.running == 0);
+    CHECK(side.errors <= 12);
+  }
 }
 
 TEST_CASE("misuse is refused") {
