@@ -107,6 +107,17 @@ TEST_CASE("with a key each user stays on one side, and a higher percentage only 
   for (int i = 0; i < 10'000; ++i) REQUIRE(twin(user(i)) == on_new.contains(user(i)));
 }
 
+TEST_CASE("a key's hash stays between versions, and each name has users of its own") {
+  CHECK(green::detail::hash_bytes("a") == 0xaf63dc4c8601ec8c);  // FNV-1a
+  const auto zero = [](int) { return 0; };
+  Numbers one("one", zero, new_double), other("other", zero, new_double);
+  for (Numbers* each : {&one, &other}) each->set_key([](int n) { return n; });
+  for (Numbers* each : {&one, &other}) each->set_percentage(50);
+  int apart = 0;
+  for (int n = 1; n <= 1000; ++n) apart += one(n) != other(n);
+  CHECK(apart > 300);
+}
+
 TEST_CASE("a rule decides by the arguments, and what it throws the caller gets") {
   Numbers numbers("rule", old_double, new_double);
   numbers.set_rule([](int n) {
@@ -322,7 +333,7 @@ TEST_CASE("shadows and calls outlive their Strangler") {
     green::sleep(0.5);
     numbers.reset();
     CHECK(caller.wait() == 6);
-    green::sleep(5);
+    green::sleep(5);  // the shadow ends
   });
 }
 
@@ -350,6 +361,10 @@ TEST_CASE("too many errors of the new side bring all calls back to the old one")
   CHECK_FALSE(numbers.retreated());
   CHECK(numbers(1) == 2);
   CHECK(new_calls(numbers) == 207);
+  numbers.set_shadow();
+  for (int i = 0; i < 10; ++i) numbers(0);
+  numbers.wait_for_shadows();
+  CHECK_FALSE(numbers.retreated());  // no caller saw those
 }
 
 TEST_CASE("percentiles are at most 1/32 too high, and never above the maximum") {
@@ -430,8 +445,6 @@ TEST_CASE("another thread may read the report and set the percentage while calls
       numbers.set_percentage(i % 101);
       for (const green::StranglerReport& each : green::stranglers())
         if (each.name == "threads") balanced &= each.old_side.running + each.new_side.running <= 1;
-      std::ostringstream ignored;
-      green::print_stranglers(ignored);
     }
   });
   for (int i = 0; i < 20'000; ++i) CHECK(numbers(i) == 2 * i);
@@ -441,16 +454,10 @@ TEST_CASE("another thread may read the report and set the percentage while calls
   CHECK(numbers.report().old_side.calls + new_calls(numbers) == 20'000);
 }
 
-TEST_CASE("the hash of a key is FNV-1a, which stays between processes and versions") {
-  CHECK(green::detail::hash_bytes("") == 0xcbf29ce484222325);
-  CHECK(green::detail::hash_bytes("a") == 0xaf63dc4c8601ec8c);
-}
-
 TEST_CASE("a result that cannot be moved to the caller ends its call once") {
   struct Fragile {
     explicit Fragile(int* moves_left) : left(moves_left) {}
-    Fragile(const Fragile& other) : left(other.left) { count(); }
-    void count() const {
+    Fragile(const Fragile& other) : left(other.left) {
       if ((*left)-- == 0) throw std::runtime_error("moved");
     }
     int* left;
@@ -471,13 +478,9 @@ TEST_CASE("a result that cannot be moved to the caller ends its call once") {
     }
   }
   const green::StranglerReport report = fragile.report();
-  CHECK(thrown > 4);
-  CHECK(thrown < 24);
-  for (const auto& side : {report.old_side, report.new_side}) {
-    CHECK(side.calls == 12);
-    CHECK(side.running == 0);
-    CHECK(side.errors <= 12);
-  }
+  CHECK((thrown > 4 && thrown < 24));
+  CHECK(report.old_side.calls + report.new_side.calls == 24);
+  CHECK(report.old_side.running + report.new_side.running == 0);
 }
 
 TEST_CASE("misuse is refused") {
