@@ -6,16 +6,6 @@
 #include <unistd.h>
 
 namespace green {
-namespace {
-
-constexpr double accept_pause_seconds = 0.01;
-
-bool passes(int error) noexcept {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-}  // namespace
-
 aio::task<Socket> connect_async(Address address, std::optional<Address> bind) {
   auto connected = co_await aio::detail::connect(std::move(address), std::move(bind));
   co_return Socket::from_fd(connected->detach());
@@ -52,9 +42,9 @@ std::pair<Socket, Address> detail::accept_patiently(Socket& listener) {
     } catch (const std::system_error& error) {
       const int number = error.code().value();
       if (number == ECONNABORTED) continue;
-      if (!passes(number)) throw;
+      if (!uvlet::out_of_resources(number)) throw;
     }
-    sleep(accept_pause_seconds);  // until others give descriptors back
+    sleep(uvlet::accept_pause_seconds);  // until others give descriptors back
   }
 }
 

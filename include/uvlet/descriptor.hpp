@@ -131,6 +131,11 @@ class UVLET_API Descriptor {
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
 };
 
+// Whether a call failed for want of descriptors or memory, which others may give back. Who accepts
+// tries again after a pause.
+UVLET_API bool out_of_resources(int error) noexcept;
+inline constexpr double accept_pause_seconds = 0.01;
+
 // The base of what waits for a descriptor: a recv, an accept. Derived classes define attempt().
 class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
  public:

@@ -1,30 +1,19 @@
-#include <aio/getaddrinfo.hpp>
 #include <aio/server.hpp>
-#include <aio/sleep.hpp>
+
+#include "listener.hpp"
+
+#include <aio/getaddrinfo.hpp>
 #include <uvlet/descriptor.hpp>
 #include <uvlet/handshake.hpp>
 #include <uvlet/signal.hpp>
 
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <system_error>
-#include <unistd.h>
 
 namespace aio {
 namespace {
 
 constexpr int backlog = 128;
-constexpr double accept_pause_seconds = 0.01;
 constexpr double handshake_seconds = 60;
-
-[[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
-
-// Others may give back what is missing.
-bool passes(int error) noexcept {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
 
 }  // namespace
 
@@ -46,7 +35,6 @@ struct ServerState {
   uvlet::Descriptor listener;
   StreamHandler handler;
   Address address;
-  bool accepting = false;
   bool stopping = false;
   int running = 0;  // handlers, and who accepts
   uvlet::List<Connection> connections;
@@ -62,26 +50,6 @@ struct ServerOwner {
 namespace {
 
 using Shared = std::shared_ptr<ServerState>;
-
-// A connection's descriptor, or minus the errno.
-class Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
- public:
-  explicit Accept(uvlet::Descriptor& listener) noexcept
-      : Operation(&listener, uvlet::Direction::read, std::nullopt) {}
-  Accept(Accept&&) = default;
-  ~Accept() {
-    if (accepted_ >= 0) ::close(accepted_);
-  }
-  int result() noexcept { return error_number != 0 ? -error_number : std::exchange(accepted_, -1); }
-
- private:
-  bool attempt() noexcept override {
-    accepted_ = ::accept4(fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return accepted_ >= 0 || accept_failed(errno);
-  }
-
-  int accepted_ = -1;
-};
 
 // Counts what wait_closed() waits for, also if it never starts.
 class Running {
@@ -137,18 +105,10 @@ task<void> accept_all(Running running) {
     ServerState& state;
     ~Close() { state.close(); }
   } close{server};
-  while (server.open()) {
-    const uvlet::Transport* listening = server.listener.transport();
-    std::unique_ptr<uvlet::Transport> transport = listening ? listening->accepted() : nullptr;
-    Accept accept(server.listener);
-    const int accepted = co_await std::move(accept);
-    if (accepted >= 0) {
-      start_handler(running.state(), Stream::from_fd(accepted, std::move(transport)));
-    } else if (passes(-accepted)) {
-      co_await sleep(accept_pause_seconds);
-    } else if (server.open() && accepted != -ECONNABORTED) {
-      throw std::system_error(-accepted, std::generic_category(), "accept");
-    }
+  for (;;) {
+    Accepted accepted = co_await accept_patiently(server.listener);
+    if (accepted.fd < 0) break;
+    start_handler(running.state(), Stream::from_fd(accepted.fd, std::move(accepted.transport)));
   }
 }
 
@@ -169,43 +129,14 @@ task<void> stopped(Shared state, Duration timeout) {
   co_await closed(state);
 }
 
-// The file of a socket that nobody listens on any more, or that the caller means to replace.
-void remove_stale(const Address& address) noexcept {
-  if (address.family() != AF_UNIX || address.host().empty() || address.host()[0] == '\0') return;
-  struct stat status;
-  if (::stat(address.host().c_str(), &status) == 0 && S_ISSOCK(status.st_mode))
-    ::unlink(address.host().c_str());
-}
-
-void listen_on(int fd, const Address& address) {
-  if (address.family() != AF_UNIX) {
-    const int on = 1;
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  }
-  remove_stale(address);
-  const Address::Raw raw = address.raw();
-  if (::bind(fd, raw.get(), raw.length) != 0) fail("bind to " + address.str());
-  if (::listen(fd, backlog) != 0) fail("listen on " + address.str());
-}
-
-Address name_of(int fd) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* address = reinterpret_cast<sockaddr*>(&storage);
-  if (::getsockname(fd, address, &length) != 0) fail("getsockname");
-  return Address::from_sockaddr(address, length);
-}
-
 }  // namespace
 
 task<Server> serve_on(StreamHandler handler, Address address,
                       std::unique_ptr<uvlet::Transport> transport) {
   const std::vector<Address> found = co_await resolve(std::move(address));
-  const int fd = ::socket(found.front().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) fail("socket");
+  const int fd = listen_on(found.front(), backlog);
   auto state = std::make_shared<ServerState>(fd, std::move(handler));
   state->listener.set_transport(std::move(transport));
-  listen_on(fd, found.front());
   state->address = name_of(fd);
   Server server(state);
   create_task(accept_all(Running(state)), "server " + state->address.str());

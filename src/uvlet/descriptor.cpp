@@ -290,9 +290,12 @@ bool Handshake::attempt() noexcept {
   return !transport || transport->handshake(*descriptor_) == 0 || failed(errno);
 }
 
+bool out_of_resources(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 bool IoWait::accept_failed(int error) noexcept {
-  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
-    ++Hub::get().accepts_refused;
+  if (out_of_resources(error)) ++Hub::get().accepts_refused;
   return failed(error);
 }
 

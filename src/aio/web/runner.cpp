@@ -1,5 +1,6 @@
 #include <aio/web/runner.hpp>
 
+#include "../listener.hpp"
 #include "application.hpp"
 #include "server.hpp"
 
@@ -14,6 +15,8 @@
 
 namespace aio::web {
 namespace {
+
+constexpr int backlog = 1024;
 
 detail::Respond responder(std::shared_ptr<Application> app) {
   return [app = std::move(app)](Request& request) -> task<Response> {
@@ -73,7 +76,7 @@ task<void> Runner::start(std::shared_ptr<State> state, Address address) {
   if (std::exchange(state->started, true))
     throw std::logic_error("a Runner that was started before");
   const std::vector<Address> found = co_await aio::detail::resolve(std::move(address));
-  const int fd = detail::listen_on(found.front(), false);
+  const int fd = aio::detail::listen_on(found.front(), backlog);
   try {
     co_await state->app->state().startup(*state->app);
   } catch (...) {
@@ -141,8 +144,8 @@ task<std::vector<int>> listeners(Address address, int count) {
   if (where.family() == AF_UNIX)
     throw std::invalid_argument("run_app: several threads cannot share a unix socket");
   for (int i = 0; i < count; ++i) {
-    fds.push_back(detail::listen_on(where, true));
-    where = detail::name_of(fds.back());  // with the port that the system chose
+    fds.push_back(aio::detail::listen_on(where, backlog, true));
+    where = aio::detail::name_of(fds.back());  // with the port that the system chose
   }
   co_return fds;
 }
@@ -158,7 +161,7 @@ void run_app(Application app, Address address, ServerOptions options) {
   const std::vector<int> fds = run(listeners(std::move(address), options.threads));
   auto shared = std::make_shared<Application>(std::move(app));
   run(shared->state().startup(*shared));
-  announce(detail::name_of(fds.front()));
+  announce(aio::detail::name_of(fds.front()));
   uvlet::run_on_threads(options.threads, [&](int index) {
     run(run_one(shared, fds[static_cast<std::size_t>(index)], options));
   });

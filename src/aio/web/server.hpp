@@ -46,8 +46,4 @@ struct UVLET_API ServerState : std::enable_shared_from_this<ServerState> {
   uvlet::Signal changed{"a server's connections"};
 };
 
-// A socket that listens there, non-blocking. `shared`: others will listen on the same port.
-int listen_on(const Address& address, bool shared);
-Address name_of(int fd);
-
 }  // namespace aio::web::detail
