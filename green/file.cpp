@@ -47,9 +47,10 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
  private:
   bool nothing_there() const noexcept override { return descriptor_->drained; }
   bool attempt() noexcept override {
-    static thread_local char buffer[chunk_bytes];
-    const std::size_t wanted = descriptor_->allowance(sizeof buffer);
+    const std::size_t wanted = descriptor_->allowance(uvlet::scratch_bytes);
     if (wanted == 0) return false;
+    char* const buffer = uvlet::scratch();
+    if (!buffer) return failed(ENOMEM);
     const ssize_t got = file_.kind == FileKind::socket ? descriptor_->recv(buffer, wanted)
                                                        : ::read(fd(), buffer, wanted);
     if (got < 0) return failed(errno);

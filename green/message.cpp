@@ -21,7 +21,6 @@ using uvlet::Direction;
 using uvlet::Duration;
 using Shared = std::shared_ptr<SharedDescriptor>;
 
-constexpr std::size_t scratch_bytes = 64 * 1024;
 constexpr std::size_t fds_max = 253;  // the kernel's, for one message
 
 [[noreturn]] void fail(int error, const char* call) {
@@ -60,22 +59,12 @@ void take_fds(msghdr& header, std::size_t max, Message& message) noexcept {
 
 }  // namespace
 
-char* scratch(std::size_t bytes) noexcept {
-  static thread_local std::unique_ptr<char[]> buffer;
-  static thread_local std::size_t size = 0;
-  if (bytes > size) {
-    const std::size_t wanted = std::max(bytes, scratch_bytes);
-    buffer.reset(new (std::nothrow) char[wanted]);
-    size = buffer ? wanted : 0;
-  }
-  return buffer.get();
-}
-
 std::size_t worth_receiving(const Descriptor& descriptor, std::size_t max) noexcept {
-  if (max <= scratch_bytes) return max;
+  if (max <= uvlet::scratch_bytes) return max;
   int next = 0;
-  if (descriptor.stream() || ioctl(descriptor.fd(), FIONREAD, &next) < 0) return scratch_bytes;
-  return std::min(max, std::max(scratch_bytes, static_cast<std::size_t>(next)));
+  if (descriptor.stream() || ioctl(descriptor.fd(), FIONREAD, &next) < 0)
+    return uvlet::scratch_bytes;
+  return std::min(max, std::max(uvlet::scratch_bytes, static_cast<std::size_t>(next)));
 }
 
 bool ReceiveMessage::attempt() noexcept {
@@ -84,7 +73,7 @@ bool ReceiveMessage::attempt() noexcept {
   const std::size_t wanted =
       descriptor_->allowance(into_ ? max_ : worth_receiving(*descriptor_, max_));
   if (wanted == 0 && max_ > 0) return false;
-  char* const place = into_ ? into_ : scratch(wanted);
+  char* const place = into_ ? into_ : uvlet::scratch(wanted);
   const std::size_t max_fds = std::min(max_fds_, fds_max);
   try {
     message_.fds.reserve(max_fds);

@@ -74,9 +74,6 @@ class UVLET_API RecvMessage final : public uvlet::Operation<RecvMessage, Receive
   Message result();
 };
 
-// Where received data go before a string of the right size is made: idle connections hold no
-// buffers. Of the OS thread, until its next call; null: no memory.
-UVLET_API char* scratch(std::size_t bytes) noexcept;
 // The buffer that a receive of up to `max` bytes is worth. A datagram is received as a whole.
 UVLET_API std::size_t worth_receiving(const uvlet::Descriptor& descriptor,
                                       std::size_t max) noexcept;

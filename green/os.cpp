@@ -83,7 +83,7 @@ class Read final : public uvlet::Operation<Read, uvlet::ForeignCall> {
  private:
   bool attempt() noexcept override {
     const std::size_t wanted = std::min(max_, read_max);
-    char* const buffer = green::detail::scratch(wanted);
+    char* const buffer = uvlet::scratch(wanted);
     if (!buffer) return failed(ENOMEM);
     const ssize_t got = transfer_now(fd(), Direction::read, buffer, wanted);
     if (got < 0) return failed(errno);

@@ -41,7 +41,7 @@ bool Recv::attempt() noexcept {
   if (max_ == 0) return true;
   const std::size_t wanted = descriptor_->allowance(worth_receiving(*descriptor_, max_));
   if (wanted == 0) return false;
-  char* const buffer = scratch(wanted);
+  char* const buffer = uvlet::scratch(wanted);
   if (!buffer) return failed(ENOMEM);
   const ssize_t got = descriptor_->recv(buffer, wanted);
   if (got < 0) return failed(errno);

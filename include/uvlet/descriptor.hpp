@@ -131,6 +131,11 @@ class UVLET_API Descriptor {
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
 };
 
+// Where received data go before they have a place of the right size: idle connections hold no
+// buffers. Of the OS thread, until its next call; null: no memory.
+inline constexpr std::size_t scratch_bytes = 64 * 1024;
+UVLET_API char* scratch(std::size_t bytes = scratch_bytes) noexcept;
+
 // Whether a call failed for want of descriptors or memory, which others may give back. Who accepts
 // tries again after a pause.
 UVLET_API bool out_of_resources(int error) noexcept;

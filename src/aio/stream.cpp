@@ -11,7 +11,6 @@ namespace aio {
 namespace {
 
 constexpr std::size_t limit_bytes = 64 * 1024;  // of a line, and of unsent data before drain waits
-constexpr std::size_t chunk_bytes = 64 * 1024;
 
 }  // namespace
 
@@ -104,9 +103,10 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
  private:
   bool nothing_there() const noexcept override { return descriptor_->drained; }
   bool attempt() noexcept override {
-    static thread_local char buffer[chunk_bytes];
-    const std::size_t wanted = descriptor_->allowance(sizeof buffer);
+    const std::size_t wanted = descriptor_->allowance(uvlet::scratch_bytes);
     if (wanted == 0) return false;
+    char* const buffer = uvlet::scratch();
+    if (!buffer) return failed(ENOMEM);
     const ssize_t got = descriptor_->recv(buffer, wanted);
     if (got < 0) return failed(errno);
     state_.ended = got == 0;

@@ -3,7 +3,8 @@
 
 #include "simulated_world.hpp"
 
-#include <cstring>
+#include <algorithm>
+#include <new>
 #include <system_error>
 #include <unistd.h>
 #include <uv.h>
@@ -288,6 +289,16 @@ void IoWait::expire() noexcept {
 bool Handshake::attempt() noexcept {
   Transport* transport = descriptor_->transport();
   return !transport || transport->handshake(*descriptor_) == 0 || failed(errno);
+}
+
+char* scratch(std::size_t bytes) noexcept {
+  static thread_local std::unique_ptr<char[]> buffer;
+  static thread_local std::size_t size = 0;
+  if (!buffer || bytes > size) {
+    size = std::max(bytes, scratch_bytes);
+    buffer.reset(new (std::nothrow) char[size]);
+  }
+  return buffer.get();
 }
 
 bool out_of_resources(int error) noexcept {

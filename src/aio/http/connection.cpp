@@ -6,7 +6,6 @@
 namespace aio::http::detail {
 namespace {
 
-constexpr std::size_t scratch_bytes = 64 * 1024;
 constexpr std::size_t idle_bytes_max = 4 * 1024;       // that an idle connection may keep
 constexpr std::uint64_t sendfile_bytes_max = 1 << 20;  // at a call
 
@@ -16,9 +15,10 @@ Fill::Fill(Connection& connection, std::optional<Duration> limit) noexcept
     : Operation(&connection.descriptor, uvlet::Direction::read, limit), connection_(connection) {}
 
 bool Fill::attempt() noexcept {
-  static thread_local char scratch[scratch_bytes];
-  const std::size_t wanted = descriptor_->allowance(sizeof scratch);
+  const std::size_t wanted = descriptor_->allowance(uvlet::scratch_bytes);
   if (wanted == 0) return false;
+  char* const scratch = uvlet::scratch();
+  if (!scratch) return failed(ENOMEM);
   const ssize_t got = descriptor_->recv(scratch, wanted);
   if (got < 0) return failed(errno);
   open_ = got > 0;
