@@ -2,6 +2,7 @@
 
 #include <green/greenthread.hpp>
 #include <uvlet/queue_core.hpp>
+#include <uvlet/queue_operations.hpp>
 #include <uvlet/time_limit.hpp>
 
 #include <concepts>
@@ -34,15 +35,6 @@ namespace detail {
 [[noreturn]] UVLET_COLD UVLET_API void refuse_task_done();
 
 template <class T, class Core>
-class QueueGet final : public uvlet::Operation<QueueGet<T, Core>, typename Core::Getter> {
- public:
-  explicit QueueGet(Core& core) noexcept
-      : uvlet::Operation<QueueGet, typename Core::Getter>(core) {}
-  QueueGet(QueueGet&&) noexcept = default;
-  T result() { return this->take(); }
-};
-
-template <class T, class Core>
 class QueueGetWithin final
     : public uvlet::LimitedOperation<QueueGetWithin<T, Core>, typename Core::Getter> {
  public:
@@ -53,15 +45,6 @@ class QueueGetWithin final
     if (!this->has_item()) throw_empty();
     return this->take();
   }
-};
-
-template <class T, class Core>
-class QueuePut final : public uvlet::Operation<QueuePut<T, Core>, typename Core::Putter> {
- public:
-  QueuePut(Core& core, T&& item)
-      : uvlet::Operation<QueuePut, typename Core::Putter>(core, std::move(item)) {}
-  QueuePut(QueuePut&&) = default;
-  void result() const noexcept {}
 };
 
 template <class T, class Core>
@@ -97,7 +80,9 @@ class BasicQueue {
   }
   // Throws Full when the time is over first. Blocks the green thread. Cancel point.
   void put(T item, Duration timeout) { uvlet::block(put_async(std::move(item), timeout)); }
-  QueuePut<T, Core> put_async(T item) { return QueuePut<T, Core>(core_, std::move(item)); }
+  uvlet::QueuePut<T, Core> put_async(T item) {
+    return uvlet::QueuePut<T, Core>(core_, std::move(item));
+  }
   QueuePutWithin<T, Core> put_async(T item, Duration timeout) {
     return QueuePutWithin<T, Core>(timeout, core_, std::move(item));
   }
@@ -124,7 +109,7 @@ class BasicQueue {
   }
   // Throws Empty when the time is over first. Blocks the green thread. Cancel point.
   T get(Duration timeout) { return uvlet::block(get_async(timeout)); }
-  QueueGet<T, Core> get_async() noexcept { return QueueGet<T, Core>(core_); }
+  uvlet::QueueGet<T, Core> get_async() noexcept { return uvlet::QueueGet<T, Core>(core_); }
   QueueGetWithin<T, Core> get_async(Duration timeout) {
     return QueueGetWithin<T, Core>(timeout, core_);
   }

@@ -2,6 +2,7 @@
 
 #include <aio/task.hpp>
 #include <uvlet/queue_core.hpp>
+#include <uvlet/queue_operations.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -24,26 +25,6 @@ struct UVLET_API QueueEmpty : std::runtime_error {
 
 namespace detail {
 
-template <class T, class Core>
-class [[nodiscard]] QueueGet final
-    : public uvlet::Operation<QueueGet<T, Core>, typename Core::Getter> {
- public:
-  explicit QueueGet(Core& core) noexcept
-      : uvlet::Operation<QueueGet, typename Core::Getter>(core) {}
-  QueueGet(QueueGet&&) noexcept = default;
-  T result() { return this->take(); }
-};
-
-template <class T, class Core>
-class [[nodiscard]] QueuePut final
-    : public uvlet::Operation<QueuePut<T, Core>, typename Core::Putter> {
- public:
-  QueuePut(Core& core, T&& item)
-      : uvlet::Operation<QueuePut, typename Core::Putter>(core, std::move(item)) {}
-  QueuePut(QueuePut&&) = default;
-  void result() const noexcept {}
-};
-
 // What the queues have in common. Who waits is served in the order of coming and nobody overtakes;
 // who is cancelled or killed leaves no item behind and takes none along. The `_nowait` calls work
 // in a libuv callback too. Must outlive who waits.
@@ -53,14 +34,14 @@ class BasicQueue {
 
  public:
   // Waits for room.
-  QueuePut<T, Core> put(T item) { return QueuePut<T, Core>(core_, std::move(item)); }
+  uvlet::QueuePut<T, Core> put(T item) { return uvlet::QueuePut<T, Core>(core_, std::move(item)); }
   // Throws QueueFull if there is no room; then `item` is lost.
   void put_nowait(T item) {
     if (!core_.has_room()) throw QueueFull();
     core_.push(std::move(item));
   }
   // Waits for an item, and gives it.
-  QueueGet<T, Core> get() noexcept { return QueueGet<T, Core>(core_); }
+  uvlet::QueueGet<T, Core> get() noexcept { return uvlet::QueueGet<T, Core>(core_); }
   // Throws QueueEmpty if there is no item that is not promised to who was woken for it.
   T get_nowait() {
     if (!core_.available()) throw QueueEmpty();
