@@ -1,4 +1,4 @@
-#include "../support.hpp"
+#include "../green/sockets.hpp"
 
 #include <aio/future.hpp>
 #include <aio/sleep.hpp>
@@ -18,6 +18,7 @@
 
 using aio::Stream;
 using green::Socket;
+using test::receive_all;
 
 namespace {
 
@@ -31,15 +32,6 @@ struct Pair {
   std::optional<Stream> stream;
   std::optional<Socket> peer;
 };
-
-std::string receive_all(Socket& socket) {
-  std::string all;
-  for (;;) {
-    const std::string data = socket.recv(65536);
-    if (data.empty()) return all;
-    all += data;
-  }
-}
 
 template <class T>
 int errno_of(aio::task<T> work) {

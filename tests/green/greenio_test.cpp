@@ -14,6 +14,7 @@
 using green::File;
 using green::Socket;
 using test::errno_of;
+using test::FullListener;
 
 namespace {
 
@@ -22,20 +23,6 @@ Socket with_buffers(Socket socket, int bytes) {
   socket.setsockopt(SOL_SOCKET, SO_RCVBUF, bytes);
   return socket;
 }
-
-// A listener with room for no more: the next one to connect has to wait.
-struct FullListener {
-  FullListener() : listener(green::listen(test::anywhere(), 0)) {
-    for (int i = 0; i < 8; ++i) {
-      Socket client;
-      client.settimeout(0);
-      client.connect_ex(listener.getsockname());
-      clients.push_back(std::move(client));
-    }
-  }
-  Socket listener;
-  std::vector<Socket> clients;
-};
 
 std::string contents(const std::string& path) {
   return green::os::fdopen(open(path.c_str(), O_RDONLY | O_CLOEXEC)).read();

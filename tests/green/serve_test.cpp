@@ -1,4 +1,4 @@
-#include "../support.hpp"
+#include "sockets.hpp"
 
 #include <aio/sleep.hpp>
 #include <green/awaitlet.hpp>
@@ -16,33 +16,11 @@
 
 using green::Address;
 using green::Socket;
+using test::anywhere;
+using test::errno_of;
+using test::receive_all;
 
-namespace {
-
-Address anywhere() { return Address("127.0.0.1", 0); }
-
-// The errno of the system_error it throws; 0 if it throws none.
-template <class F>
-int errno_of(F call) {
-  try {
-    call();
-  } catch (const std::system_error& error) {
-    CHECK(error.code().category() == std::generic_category());
-    return error.code().value();
-  }
-  return 0;
-}
-
-std::string receive_all(Socket& socket) {
-  std::string all;
-  for (;;) {
-    const std::string data = socket.recv(65536);
-    if (data.empty()) return all;
-    all += data;
-  }
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("serve handles connections concurrently, and an echo comes back") {
   Socket listener = green::listen(anywhere());

@@ -1,4 +1,4 @@
-#include "../support.hpp"
+#include "sockets.hpp"
 
 #include <green/awaitlet.hpp>
 #include <green/convenience.hpp>
@@ -18,52 +18,13 @@
 
 using green::Address;
 using green::Socket;
+using test::anywhere;
+using test::connected;
+using test::errno_of;
+using test::FullListener;
+using test::receive_all;
 
 namespace {
-
-Address anywhere() { return Address("127.0.0.1", 0); }
-
-std::pair<Socket, Socket> connected() {
-  Socket listener = green::listen(anywhere());
-  Socket client = green::connect(listener.getsockname());
-  auto [server, peer] = listener.accept();
-  return {std::move(client), std::move(server)};
-}
-
-// The errno of the system_error it throws; 0 if it throws none.
-template <class F>
-int errno_of(F call) {
-  try {
-    call();
-  } catch (const std::system_error& error) {
-    CHECK(error.code().category() == std::generic_category());
-    return error.code().value();
-  }
-  return 0;
-}
-
-std::string receive_all(Socket& socket) {
-  std::string all;
-  for (;;) {
-    const std::string data = socket.recv(65536);
-    if (data.empty()) return all;
-    all += data;
-  }
-}
-
-// A listener with room for no more, and who fills it: the next one to connect has to wait.
-struct FullListener {
-  FullListener() : listener(green::listen(Address("127.0.0.1", 0), 0)) {
-    for (int i = 0; i < 8; ++i) {
-      Socket client;
-      client.settimeout(0);
-      client.connect_ex(listener.getsockname());
-      clients.push_back(std::move(client));
-    }
-  }
-  Socket listener;
-  std::vector<Socket> clients;
-};
 
 // More than the buffers of a connection hold.
 const std::string& much() {

@@ -1,6 +1,6 @@
 // Sockets at the edges: wrong calls, half-closed streams, interrupts, full tables.
 
-#include "../support.hpp"
+#include "sockets.hpp"
 
 #include <aio/aio.hpp>
 #include <green/convenience.hpp>
@@ -18,6 +18,7 @@ namespace {
 
 using green::Address;
 using green::Socket;
+using test::errno_of;
 using test::Log;
 
 struct Pair {
@@ -28,18 +29,6 @@ struct Pair {
   }
   Socket client, server;
 };
-
-// The errno that a call fails with; 0 if it does not.
-template <class F>
-int error_of(F call) {
-  try {
-    call();
-  } catch (const std::system_error& error) {
-    CHECK(error.code().category() == std::generic_category());
-    return error.code().value();
-  }
-  return 0;
-}
 
 int lowest_free_fd() {
   const int fd = dup(STDERR_FILENO);
@@ -55,11 +44,11 @@ TEST_CASE("a fresh socket has a number, no peer, and flags as all descriptors of
   CHECK(!socket.closed());
   CHECK((fcntl(socket.fileno(), F_GETFL) & O_NONBLOCK) != 0);
   CHECK((fcntl(socket.fileno(), F_GETFD) & FD_CLOEXEC) != 0);
-  CHECK(error_of([&] { socket.getpeername(); }) == ENOTCONN);
+  CHECK(errno_of([&] { socket.getpeername(); }) == ENOTCONN);
   CHECK(!socket.gettimeout());
   Socket six(AF_INET6, SOCK_STREAM, 0);
   CHECK(six.getsockname().family() == AF_INET6);
-  CHECK(error_of([] { Socket(12345); }) == EAFNOSUPPORT);
+  CHECK(errno_of([] { Socket(12345); }) == EAFNOSUPPORT);
 }
 
 TEST_CASE("accepted and connected sockets have the flags of ours") {
@@ -79,7 +68,7 @@ TEST_CASE("from_fd takes over a descriptor; a bad one is EBADF") {
   CHECK(second.recv(10) == "hi");
   first.close();
   CHECK(fcntl(fds[0], F_GETFD) == -1);
-  CHECK(error_of([] { Socket::from_fd(-1); }) == EBADF);
+  CHECK(errno_of([] { Socket::from_fd(-1); }) == EBADF);
 }
 
 TEST_CASE("calls on a closed socket are EBADF, close again is nothing") {
@@ -89,20 +78,20 @@ TEST_CASE("calls on a closed socket are EBADF, close again is nothing") {
   CHECK(pair.client.closed());
   CHECK(pair.client.fileno() == -1);
   Socket& closed = pair.client;
-  CHECK(error_of([&] { closed.recv(1); }) == EBADF);
-  CHECK(error_of([&] { closed.send("x"); }) == EBADF);
-  CHECK(error_of([&] { closed.sendall("x"); }) == EBADF);
-  CHECK(error_of([&] { closed.accept(); }) == EBADF);
-  CHECK(error_of([&] { closed.listen(); }) == EBADF);
-  CHECK(error_of([&] { closed.bind(Address("127.0.0.1", 0)); }) == EBADF);
-  CHECK(error_of([&] { closed.connect(Address("127.0.0.1", 1)); }) == EBADF);
+  CHECK(errno_of([&] { closed.recv(1); }) == EBADF);
+  CHECK(errno_of([&] { closed.send("x"); }) == EBADF);
+  CHECK(errno_of([&] { closed.sendall("x"); }) == EBADF);
+  CHECK(errno_of([&] { closed.accept(); }) == EBADF);
+  CHECK(errno_of([&] { closed.listen(); }) == EBADF);
+  CHECK(errno_of([&] { closed.bind(Address("127.0.0.1", 0)); }) == EBADF);
+  CHECK(errno_of([&] { closed.connect(Address("127.0.0.1", 1)); }) == EBADF);
   CHECK(closed.connect_ex(Address("127.0.0.1", 1)) == EBADF);
-  CHECK(error_of([&] { closed.shutdown(SHUT_WR); }) == EBADF);
-  CHECK(error_of([&] { closed.getsockname(); }) == EBADF);
-  CHECK(error_of([&] { closed.getpeername(); }) == EBADF);
-  CHECK(error_of([&] { closed.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1); }) == EBADF);
-  CHECK(error_of([&] { closed.getsockopt(SOL_SOCKET, SO_REUSEADDR); }) == EBADF);
-  CHECK(error_of([&] { closed.dup(); }) == EBADF);
+  CHECK(errno_of([&] { closed.shutdown(SHUT_WR); }) == EBADF);
+  CHECK(errno_of([&] { closed.getsockname(); }) == EBADF);
+  CHECK(errno_of([&] { closed.getpeername(); }) == EBADF);
+  CHECK(errno_of([&] { closed.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1); }) == EBADF);
+  CHECK(errno_of([&] { closed.getsockopt(SOL_SOCKET, SO_REUSEADDR); }) == EBADF);
+  CHECK(errno_of([&] { closed.dup(); }) == EBADF);
   CHECK(closed.detach() == -1);
   CHECK(pair.server.recv(1) == "");
 }
@@ -112,10 +101,10 @@ TEST_CASE("a moved-from socket answers as a closed one to every call") {
   const Socket moved = std::move(pair.client);
   Socket& empty = pair.client;
   CHECK(empty.closed());
-  CHECK(error_of([&] { empty.recv(1); }) == EBADF);
-  CHECK(error_of([&] { empty.connect(Address("127.0.0.1", 1)); }) == EBADF);
-  CHECK(error_of([&] { empty.bind(Address("127.0.0.1", 0)); }) == EBADF);
-  CHECK(error_of([&] { empty.dup(); }) == EBADF);
+  CHECK(errno_of([&] { empty.recv(1); }) == EBADF);
+  CHECK(errno_of([&] { empty.connect(Address("127.0.0.1", 1)); }) == EBADF);
+  CHECK(errno_of([&] { empty.bind(Address("127.0.0.1", 0)); }) == EBADF);
+  CHECK(errno_of([&] { empty.dup(); }) == EBADF);
   empty.close();
   empty = Socket();
   CHECK(!empty.closed());
@@ -123,9 +112,9 @@ TEST_CASE("a moved-from socket answers as a closed one to every call") {
 
 TEST_CASE("misuse is the errno of the system") {
   Socket socket;
-  CHECK(error_of([&] { socket.accept(); }) == EINVAL);
+  CHECK(errno_of([&] { socket.accept(); }) == EINVAL);
   Socket taken = green::listen(Address("127.0.0.1", 0));
-  CHECK(error_of([&] { socket.bind(taken.getsockname()); }) == EADDRINUSE);
+  CHECK(errno_of([&] { socket.bind(taken.getsockname()); }) == EADDRINUSE);
   Pair pair;
   CHECK(pair.server.connect_ex(taken.getsockname()) == EISCONN);
 }
@@ -174,7 +163,7 @@ TEST_CASE("a half-closed stream still goes the other way") {
   CHECK(pair.server.recv(100) == "");
   pair.server.sendall("answer");
   CHECK(pair.client.recv(100) == "answer");
-  CHECK(error_of([&] { pair.client.send("more"); }) == EPIPE);
+  CHECK(errno_of([&] { pair.client.send("more"); }) == EPIPE);
 }
 
 TEST_CASE("an own shutdown of reading ends a recv that waits") {
@@ -205,9 +194,9 @@ TEST_CASE("each call has the whole timeout; a negative one counts as zero") {
   pair.client.settimeout(0.005);
   REQUIRE(pair.client.gettimeout());
   CHECK(pair.client.gettimeout()->seconds() == 0.005);
-  for (int i = 0; i < 2; ++i) CHECK(error_of([&] { pair.client.recv(1); }) == ETIMEDOUT);
+  for (int i = 0; i < 2; ++i) CHECK(errno_of([&] { pair.client.recv(1); }) == ETIMEDOUT);
   pair.client.settimeout(-1);
-  CHECK(error_of([&] { pair.client.recv(1); }) == EAGAIN);
+  CHECK(errno_of([&] { pair.client.recv(1); }) == EAGAIN);
   pair.server.sendall("x");
   green::sleep(0.001);
   CHECK(pair.client.recv(1) == "x");
@@ -218,14 +207,14 @@ TEST_CASE("each call has the whole timeout; a negative one counts as zero") {
 TEST_CASE("accept, a full send and recv_into time out too") {
   Socket listener = green::listen(Address("127.0.0.1", 0));
   listener.settimeout(0.002);
-  CHECK(error_of([&] { listener.accept(); }) == ETIMEDOUT);
+  CHECK(errno_of([&] { listener.accept(); }) == ETIMEDOUT);
   listener.settimeout(0);
-  CHECK(error_of([&] { listener.accept(); }) == EAGAIN);
+  CHECK(errno_of([&] { listener.accept(); }) == EAGAIN);
   Pair pair;
   pair.client.settimeout(0.005);
-  CHECK(error_of([&] { pair.client.sendall(std::string(64 << 20, 'x')); }) == ETIMEDOUT);
+  CHECK(errno_of([&] { pair.client.sendall(std::string(64 << 20, 'x')); }) == ETIMEDOUT);
   char buffer[4];
-  CHECK(error_of([&] { pair.client.recv_into(buffer); }) == ETIMEDOUT);
+  CHECK(errno_of([&] { pair.client.recv_into(buffer); }) == ETIMEDOUT);
 }
 
 TEST_CASE("is_timeout knows a socket's timeout") {
@@ -245,14 +234,14 @@ TEST_CASE("a copy made by dup has the timeout, and outlives the original") {
   Socket copy = pair.client.dup();
   CHECK(copy.fileno() != pair.client.fileno());
   pair.client.close();
-  CHECK(error_of([&] { copy.recv(1); }) == ETIMEDOUT);
+  CHECK(errno_of([&] { copy.recv(1); }) == ETIMEDOUT);
   copy.sendall("still open");
   CHECK(pair.server.recv(100) == "still open");
 }
 
 TEST_CASE("detach wakes who waits with EBADF and leaves the descriptor open") {
   Pair pair;
-  auto reader = green::spawn([&] { return error_of([&] { pair.client.recv(1); }); });
+  auto reader = green::spawn([&] { return errno_of([&] { pair.client.recv(1); }); });
   green::sleep(0.001);
   const int fd = pair.client.detach();
   CHECK(reader.wait() == EBADF);
@@ -274,10 +263,10 @@ TEST_CASE("a socket moved while somebody waits in it keeps who waits") {
 TEST_CASE("close wakes a reader, a writer and an acceptor at once") {
   Pair pair;
   Socket listener = green::listen(Address("127.0.0.1", 0));
-  auto reader = green::spawn([&] { return error_of([&] { pair.client.recv(1); }); });
+  auto reader = green::spawn([&] { return errno_of([&] { pair.client.recv(1); }); });
   auto writer = green::spawn(
-      [&] { return error_of([&] { pair.client.sendall(std::string(64 << 20, 'x')); }); });
-  auto acceptor = green::spawn([&] { return error_of([&] { listener.accept(); }); });
+      [&] { return errno_of([&] { pair.client.sendall(std::string(64 << 20, 'x')); }); });
+  auto acceptor = green::spawn([&] { return errno_of([&] { listener.accept(); }); });
   green::sleep(0.005);
   const int number = pair.client.fileno();
   pair.client.close();
@@ -310,23 +299,23 @@ TEST_CASE("reuse_port: off for port 0, on for a fixed one, or as told") {
   Socket told = green::listen(Address("127.0.0.1", 0), 5, false, true);
   CHECK(told.getsockopt(SOL_SOCKET, SO_REUSEPORT) == 1);
   CHECK(told.getsockopt(SOL_SOCKET, SO_REUSEADDR) == 0);
-  CHECK(error_of([&] { green::listen(told.getsockname(), 5, false, false); }) == EADDRINUSE);
+  CHECK(errno_of([&] { green::listen(told.getsockname(), 5, false, false); }) == EADDRINUSE);
 }
 
 TEST_CASE("unix sockets: a missing path, a taken path") {
   char folder[] = "/tmp/uvlet-socket-XXXXXX";
   REQUIRE(mkdtemp(folder) != nullptr);
   const std::string path = std::string(folder) + "/s";
-  CHECK(error_of([&] { green::connect(Address::unix_path(path)); }) == ENOENT);
+  CHECK(errno_of([&] { green::connect(Address::unix_path(path)); }) == ENOENT);
   {
     Socket listener = green::listen(Address::unix_path(path));
     CHECK(listener.getsockname() == Address::unix_path(path));
-    CHECK(error_of([&] { green::listen(Address::unix_path(path)); }) == EADDRINUSE);
+    CHECK(errno_of([&] { green::listen(Address::unix_path(path)); }) == EADDRINUSE);
     Socket client = green::connect(Address::unix_path(path));
     client.sendall("x");
     CHECK(listener.accept().first.recv(1) == "x");
   }
-  CHECK(error_of([&] { green::connect(Address::unix_path(path)); }) == ECONNREFUSED);
+  CHECK(errno_of([&] { green::connect(Address::unix_path(path)); }) == ECONNREFUSED);
   unlink(path.c_str());
   rmdir(folder);
 }
@@ -406,7 +395,7 @@ TEST_CASE("serve ends with EBADF when the listener is closed, and handlers go on
   Socket listener = green::listen(Address("127.0.0.1", 0));
   const Address address = listener.getsockname();
   auto server = green::spawn([&] {
-    return error_of([&] {
+    return errno_of([&] {
       green::serve(listener, [&](Socket connection, Address) {
         log(connection.recv(10));
         connection.sendall("late");
@@ -488,7 +477,7 @@ TEST_CASE("serve waits while the process has no descriptor left, then goes on") 
   client.settimeout(0.05);
   REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
   const int connected = client.connect_ex(listener.getsockname());
-  const int answered = error_of([&] { client.recv(10); });
+  const int answered = errno_of([&] { client.recv(10); });
   REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
   CHECK(connected == 0);
   CHECK(answered == ETIMEDOUT);

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace test {
 
@@ -43,6 +44,14 @@ struct TcpPair {
   Socket a, b;
 };
 
+// Both ends of a connection: who connected, who accepted.
+inline std::pair<Socket, Socket> connected() {
+  Socket listener = green::listen(anywhere());
+  Socket client = green::connect(listener.getsockname());
+  auto [server, peer] = listener.accept();
+  return {std::move(client), std::move(server)};
+}
+
 struct UnixPair {
   explicit UnixPair(int type = SOCK_STREAM) {
     int ends[2];
@@ -51,6 +60,20 @@ struct UnixPair {
     b = Socket::from_fd(ends[1]);
   }
   Socket a, b;
+};
+
+// A listener with room for no more, and who fills it: the next one to connect has to wait.
+struct FullListener {
+  FullListener() : listener(green::listen(anywhere(), 0)) {
+    for (int i = 0; i < 8; ++i) {
+      Socket client;
+      client.settimeout(0);
+      client.connect_ex(listener.getsockname());
+      clients.push_back(std::move(client));
+    }
+  }
+  Socket listener;
+  std::vector<Socket> clients;
 };
 
 inline std::string receive_all(Socket& socket) {

@@ -1,6 +1,6 @@
 #include <green/stream_server.hpp>
 
-#include "../support.hpp"
+#include "sockets.hpp"
 
 #include <aio/server.hpp>
 #include <aio/sleep.hpp>
@@ -21,6 +21,7 @@
 using green::Address;
 using green::Socket;
 using green::StreamServer;
+using test::receive_all;
 
 namespace {
 
@@ -35,15 +36,6 @@ void answer_lines(Socket socket, const Address&) {
     text += more;
     for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
       socket.sendall("<" + text.substr(0, end) + ">");
-  }
-}
-
-std::string receive_all(Socket& socket) {
-  std::string all;
-  for (;;) {
-    const std::string data = socket.recv(65536);
-    if (data.empty()) return all;
-    all += data;
   }
 }
 

@@ -1,26 +1,14 @@
 #include <aio/web.hpp>
 
+#include "../green/sockets.hpp"
 #include "../ssl_support.hpp"
-#include "../support.hpp"
 
 #include <aio/aio.hpp>
 #include <green/green.hpp>
 #include <green/ssl.hpp>
 
 namespace web = aio::web;
-
-namespace {
-
-std::string rest(green::Socket& socket) {
-  std::string all;
-  for (;;) {
-    const std::string data = socket.recv(65536);
-    if (data.empty()) return all;
-    all += data;
-  }
-}
-
-}  // namespace
+using test::receive_all;
 
 TEST_CASE("an application is served over TLS, files and large bodies too") {
   web::Application app;
@@ -35,7 +23,7 @@ TEST_CASE("an application is served over TLS, files and large bodies too") {
     green::Socket socket =
         green::wrap_ssl(green::connect(runner.address()), test::client_options());
     socket.sendall("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    const std::string response = rest(socket);
+    const std::string response = receive_all(socket);
     return response.substr(response.find("\r\n\r\n") + 4);
   };
   CHECK(get("/large") == large);
@@ -45,8 +33,8 @@ TEST_CASE("an application is served over TLS, files and large bodies too") {
   idle.sendall("GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n");
   CHECK(idle.recv(1000).starts_with("HTTP/1.1 404"));
   green::awaitlet(runner.stop());
-  CHECK(rest(stalls).empty());
-  CHECK(rest(idle).empty());
+  CHECK(receive_all(stalls).empty());
+  CHECK(receive_all(idle).empty());
 }
 
 TEST_CASE("certificates that are not there are an error when it starts") {

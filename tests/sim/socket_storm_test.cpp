@@ -24,6 +24,25 @@ std::string read_all(green::Socket& socket) {
   return all;
 }
 
+// What read() gives until it gives "", read by one after the other: each is killed, or late.
+template <class F>
+std::string read_by_the_exposed(F read) {
+  std::string got;
+  for (bool ended = false; !ended;) {
+    auto reader = green::spawn([&] {
+      const green::Timeout limit(0.002);
+      for (std::string part; !(part = read()).empty();) got += part;
+      ended = true;
+    });
+    testing::expose(reader);
+    try {
+      reader.wait();
+    } catch (const uvlet::BaseException&) {  // killed, or late
+    }
+  }
+  return got;
+}
+
 }  // namespace
 
 TEST_CASE("every cut of a short message arrives whole") {
@@ -98,19 +117,7 @@ TEST_CASE("readers that are killed or late lose no byte") {
         }
         sender.close();
       });
-      std::string got;
-      for (bool ended = false; !ended;) {
-        auto reader = green::spawn([&] {
-          const green::Timeout limit(0.002);
-          for (std::string part; !(part = receiver.recv(64)).empty();) got += part;
-          ended = true;
-        });
-        testing::expose(reader);
-        try {
-          reader.wait();
-        } catch (const uvlet::BaseException&) {  // killed, or late
-        }
-      }
+      const std::string got = read_by_the_exposed([&] { return receiver.recv(64); });
       writer.wait();
       require(got == text, "bytes are lost, or came twice");
     });
@@ -207,19 +214,7 @@ TEST_CASE("Files whose readers and writers are killed or late lose no byte, and 
         }
         sender.close();
       });
-      std::string got;
-      for (bool ended = false; !ended;) {
-        auto reader = green::spawn([&] {
-          const green::Timeout limit(0.002);
-          for (std::string part; !(part = receiver.read(37)).empty();) got += part;
-          ended = true;
-        });
-        testing::expose(reader);
-        try {
-          reader.wait();
-        } catch (const uvlet::BaseException&) {  // killed, or late
-        }
-      }
+      const std::string got = read_by_the_exposed([&] { return receiver.read(37); });
       writing.wait();
       require(got == text, "bytes are lost, or came twice");
     });

@@ -8,7 +8,6 @@
 #include <aio/web/request.hpp>
 #include <aio/web/response.hpp>
 #include <aio/web/runner.hpp>
-#include <uvlet/list.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -52,7 +51,7 @@ struct OpenFile {
 // HTTPException.
 task<OpenFile> open_file(File& file, const Request& request, Response& response);
 
-struct Exchange : uvlet::Link {
+struct Exchange {
   Exchange(http::detail::Connection& connection, Address peer, const ServerOptions& how);
 
   // Answers requests until the connection ends, and closes it.
