@@ -93,6 +93,14 @@ Median median(std::vector<double> values) {
           values[count - 1 - first]};
 }
 
+const char* verdict(const Median& measured, Target target, double limit) {
+  const bool low_is_good = target == Target::at_most;
+  const bool low_meets = low_is_good == (measured.low <= limit);
+  const bool high_meets = low_is_good == (measured.high <= limit);
+  if (low_meets && high_meets) return "met";
+  return low_meets || high_meets ? "open" : "LOST";
+}
+
 Suite::Row Suite::row(std::string name, std::function<double()> measure) {
   rows_.push_back({std::move(name), std::move(measure), {}, {}});
   return rows_.size() - 1;
@@ -143,11 +151,11 @@ void Suite::measure(int rounds) {
   std::fprintf(stderr, "\n");
 }
 
-bool Suite::here(const Target& target) const {
+bool Suite::here(const Expectation& target) const {
   return rows_[target.row].measure && (target.peer == none || rows_[target.peer].measure);
 }
 
-Median Suite::ratio(const Target& target) const {
+Median Suite::ratio(const Expectation& target) const {
   const Times& row = rows_[target.row];
   if (target.peer == none) return median(row.ratios);
   std::vector<double> ratios;
@@ -157,16 +165,12 @@ Median Suite::ratio(const Target& target) const {
 }
 
 // Met or lost by the whole interval; open if the limit lies within it.
-const char* Suite::verdict(const Target& target) const {
-  const Median at = ratio(target);
-  const bool low_is_good = target.peer == none;
-  const bool low_meets = low_is_good == (at.low <= target.factor);
-  const bool high_meets = low_is_good == (at.high <= target.factor);
-  if (low_meets && high_meets) return "met";
-  return low_meets || high_meets ? "open" : "LOST";
+const char* Suite::verdict(const Expectation& target) const {
+  return bench::verdict(ratio(target), target.peer == none ? Target::at_most : Target::at_least,
+                        target.factor);
 }
 
-std::string Suite::describe(const Target& target) const {
+std::string Suite::describe(const Expectation& target) const {
   const std::string& row = rows_[target.row].name;
   if (target.peer == none) return row + ": bare jumps, at most";
   return row + ": ahead of " + rows_[target.peer].name + ", at least";
@@ -193,7 +197,7 @@ void Suite::print() const {
       std::printf("%-42s %4.0f bytes\n", row.name.c_str(), row.value);
   }
   std::printf("\n%-90s %7s %7s %17s\n", "target", "", "ratio", "95 % interval");
-  for (const Target& target : targets_) {
+  for (const Expectation& target : targets_) {
     std::printf("%-78s %7s", describe(target).c_str(), number(target.factor).c_str());
     if (!here(target)) {
       std::printf(" %7s\n", "not here");
@@ -230,7 +234,7 @@ bool Suite::write_json(const std::string& file) const {
                  row.name.c_str(), row.measure ? "true" : "false", json_number(row.value).c_str());
   std::fprintf(out, "],\n \"targets\": [");
   separator = "\n";
-  for (const Target& target : targets_) {
+  for (const Expectation& target : targets_) {
     std::fprintf(out, "%s  {\"name\": \"%s\", \"target\": %s, \"ratio\": %s, \"verdict\": \"%s\"}",
                  separator, describe(target).c_str(), json_number(target.factor).c_str(),
                  json(ratio(target)).c_str(), here(target) ? verdict(target) : "not here");

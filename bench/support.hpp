@@ -40,6 +40,10 @@ struct Median {
 };
 Median median(std::vector<double> values);
 
+// Whether a target is "met", "LOST", or, where it lies within the interval, "open".
+enum class Target { at_most, at_least };
+const char* verdict(const Median& measured, Target target, double limit);
+
 // The rows of a table, and what is expected of them.
 class Suite {
  public:
@@ -73,7 +77,7 @@ class Suite {
     double limit;  // 0: none
     double value = 0;
   };
-  struct Target {
+  struct Expectation {
     Row row;
     Row peer;  // none: the bare jump
     double factor;
@@ -82,17 +86,17 @@ class Suite {
 
   void measure_bytes();
   void measure(int rounds);
-  bool here(const Target& target) const;
-  Median ratio(const Target& target) const;
-  const char* verdict(const Target& target) const;
-  std::string describe(const Target& target) const;
+  bool here(const Expectation& target) const;
+  Median ratio(const Expectation& target) const;
+  const char* verdict(const Expectation& target) const;
+  std::string describe(const Expectation& target) const;
   void print() const;
   bool write_json(const std::string& file) const;
 
   std::string name_;
   std::vector<Bytes> bytes_;
   std::vector<Times> rows_;
-  std::vector<Target> targets_;
+  std::vector<Expectation> targets_;
   std::vector<double> raw_;
 };
 

@@ -4,12 +4,12 @@
 // its turn of S seconds; the table shows medians over the rounds of what a server does in relation
 // to raw epoll in the same round, with their 95 % intervals. The machine should have two cores.
 
+#include "../support.hpp"
 #include "generator.hpp"
 #include "process.hpp"
 #include "servers.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -51,30 +51,6 @@ struct Row {
   double target;  // the ratio of green::serve
 };
 constexpr Row rows[] = {{64, 64, 1.0}, {64, 4096, 0.97}, {1000, 64, 1.0}, {1000, 4096, 0.95}};
-
-// --- statistics ----------------------------------------------------------------------------------
-
-struct Estimate {
-  double median, low, high;  // low to high: the 95 % interval of the median, by order statistics
-};
-
-Estimate estimate(std::vector<double> values) {
-  std::ranges::sort(values);
-  const auto n = static_cast<int>(values.size());
-  // The largest rank whose probability to lie above the median is at most 2.5 %.
-  double term = std::pow(0.5, n), tail = term;
-  int rank = 0;
-  while (tail <= 0.025 && rank < n / 2) {
-    ++rank;
-    term = term * (n - rank + 1) / rank;
-    tail += term;
-  }
-  const int low = std::max(rank - 1, 0);
-  const double median =
-      (values[static_cast<std::size_t>((n - 1) / 2)] + values[static_cast<std::size_t>(n / 2)]) / 2;
-  return {median, values[static_cast<std::size_t>(low)],
-          values[static_cast<std::size_t>(n - 1 - low)]};
-}
 
 // --- system calls --------------------------------------------------------------------------------
 
@@ -131,17 +107,18 @@ std::string report(const Row& row, const std::vector<Contender>& contenders, dou
   std::printf("\n%d connections, %zu bytes\n%-20s %12s %8s %15s %12s %8s\n", row.connections,
               row.bytes, "", "requests/s", "x epoll", "95 %", "us CPU each", "x epoll");
   for (const Contender& contender : contenders) {
-    const Estimate ratio = estimate(contender.ratios);
-    const double rate = estimate(contender.rates).median;
-    const double cost = estimate(contender.costs).median;
-    const double relative_cost = estimate(contender.relative_costs).median;
-    std::printf("%-20s %12.0f %8.3f %7.3f-%7.3f %12.2f %8.3f", contender.name, rate, ratio.median,
+    const bench::Median ratio = bench::median(contender.ratios);
+    const double rate = bench::median(contender.rates).value;
+    const double cost = bench::median(contender.costs).value;
+    const double relative_cost = bench::median(contender.relative_costs).value;
+    std::printf("%-20s %12.0f %8.3f %7.3f-%7.3f %12.2f %8.3f", contender.name, rate, ratio.value,
                 ratio.low, ratio.high, cost, relative_cost);
     if (contender.serve == serve_green)
-      std::printf("  target %.2f: %s", row.target, ratio.high >= row.target ? "met" : "LOST");
+      std::printf("  target %.2f: %s", row.target,
+                  bench::verdict(ratio, bench::Target::at_least, row.target));
     std::printf("\n");
     json << (&contender == contenders.data() ? "" : ", ") << '"' << contender.name
-         << "\": {\"rate\": " << rate << ", \"ratio\": [" << ratio.low << ", " << ratio.median
+         << "\": {\"rate\": " << rate << ", \"ratio\": [" << ratio.low << ", " << ratio.value
          << ", " << ratio.high << "], \"microseconds\": " << cost << "}";
   }
   json << "}}";
