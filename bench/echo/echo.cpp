@@ -4,9 +4,9 @@
 // its turn of S seconds; the table shows medians over the rounds of what a server does in relation
 // to raw epoll in the same round, with their 95 % intervals. The machine should have two cores.
 
+#include "../process.hpp"
 #include "../support.hpp"
 #include "generator.hpp"
-#include "process.hpp"
 #include "servers.hpp"
 
 #include <algorithm>

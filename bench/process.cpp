@@ -37,7 +37,7 @@ int reserve_port(std::uint16_t& port) {
 
 }  // namespace
 
-ServerProcess::ServerProcess(const char* name, EchoServer serve, int core)
+ServerProcess::ServerProcess(const char* name, const Serve& serve, int core)
     : reserved_(reserve_port(port_)) {
   pid_ = fork();
   if (pid_ < 0) die("fork");

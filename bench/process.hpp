@@ -1,15 +1,17 @@
 #pragma once
 
-#include "servers.hpp"
-
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <sys/types.h>
+
+// What a server does: it listens on this port of the loopback, and does not return.
+using Serve = std::function<void(std::uint16_t port)>;
 
 // A server in a process of its own, of this name, on the given core; it ends with this object.
 class ServerProcess {
  public:
-  ServerProcess(const char* name, EchoServer serve, int core);  // core -1: any
+  ServerProcess(const char* name, const Serve& serve, int core);  // core -1: any
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
