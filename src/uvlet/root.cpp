@@ -174,7 +174,7 @@ void Root::raise(bool in_coroutine) {
   for (Scope* crossed = scope; crossed && crossed->serial_ > level; crossed = crossed->outer_)
     crossed->force(error, level);
   if (in_coroutine && crosses) throw CancelledError();
-  std::rethrow_exception(error);
+  rethrow(error);
 }
 
 void Root::resume_interrupted(bool in_coroutine) {
