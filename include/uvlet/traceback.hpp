@@ -26,9 +26,9 @@ class Root;
 UVLET_API void exception_traces(bool on) noexcept;
 
 // The way of an exception so far, innermost frame first, each line ending in "\n": a line for each
-// frame of a function or a coroutine, "  f(int)+0x12"; one where it crossed from coroutines to an
+// frame of a function or a coroutine, "  a::f+0x12"; one where it crossed from coroutines to an
 // ordinary function, "awaitlet at file.cpp:12, in g"; one where a green thread or task ended with
-// it, "green thread 7, spawned at h()+0x34". Last come the functions that are not left yet, down to
+// it, "green thread 7, spawned at h+0x34". Last come the functions that are not left yet, down to
 // the first of the stack that it was last thrown on. Frames of the library's own are left out. ""
 // if traces were off when it was thrown. Several who read the same exception add to the same way;
 // it ends after 256 lines, and a stack after its 64 innermost frames. Thread-safe.

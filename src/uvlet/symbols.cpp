@@ -170,6 +170,26 @@ std::string symbol(void* return_address) {
   return with_offset(*place.name ? tidy(demangled(place.name)) : place.file, place.offset);
 }
 
+std::string without_parameters(const std::string& symbol) {
+  constexpr std::string_view unnamed = "(anonymous namespace)", call = "operator()";
+  std::string result;
+  int depth = 0;  // of lists of arguments and parameters around it
+  for (std::size_t i = 0; i < symbol.size(); ++i) {
+    const std::string_view rest = std::string_view(symbol).substr(i);
+    if (rest.starts_with(unnamed) || rest.starts_with(call)) {
+      const bool is_call = rest.starts_with(call);
+      if (depth == 0) result += is_call ? call : "{anonymous}";
+      i += (is_call ? call : unnamed).size() - 1;
+      continue;
+    }
+    if (symbol[i] == '(' && depth == 0) result.erase(0, result.rfind(' ') + 1);  // what it returns
+    if (symbol[i] == '(' || symbol[i] == '<') ++depth;
+    if (depth == 0) result += symbol[i];
+    if (symbol[i] == ')' || symbol[i] == '>') --depth;
+  }
+  return depth == 0 ? result : symbol;  // an operator of such a name
+}
+
 bool is_internal(void* return_address) {
   static constexpr std::string_view ours[] = {"5uvlet",          "3aio6detail", "5green6detail",
                                               "5green8awaitlet", "St",          "9__gnu_cxx"};

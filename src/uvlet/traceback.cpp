@@ -165,7 +165,7 @@ bool asked_for() noexcept {
 }();
 
 std::string text_of(void* frame) {
-  return is_internal(frame) ? std::string() : "  " + symbol(frame) + "\n";
+  return is_internal(frame) ? std::string() : "  " + without_parameters(symbol(frame)) + "\n";
 }
 std::string text_of(const CallSite& site) {
   return std::string("awaitlet at ") + site.file_name() + ":" + std::to_string(site.line()) +
@@ -175,7 +175,7 @@ std::string text_of(const End& end) {
   std::string text = kind_name(end.kind);
   if (end.kind != Root::Kind::main) text += " " + std::to_string(end.id);
   if (!end.name.empty()) text += " '" + end.name + "'";
-  if (end.spawned_at) text += ", spawned at " + symbol(end.spawned_at);
+  if (end.spawned_at) text += ", spawned at " + without_parameters(symbol(end.spawned_at));
   return text + "\n";
 }
 
