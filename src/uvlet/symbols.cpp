@@ -118,8 +118,12 @@ Place place_of(void* return_address) {
   const auto address = reinterpret_cast<std::uintptr_t>(return_address);
   const std::uintptr_t call = address - 1;  // it may be the last instruction of its function
   Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(call), &info) == 0 || !info.dli_fname)
+  if (dladdr(reinterpret_cast<void*>(call), &info) == 0 || !info.dli_fname) {
+    const SymbolTable& program = table_of("/proc/self/exe");  // it may be a static one
+    const Symbol* found = program.relocated() ? nullptr : program.find(call);
+    if (found) return {program.name(*found), "", address - found->st_value};
     return {"", "", address};
+  }
   if (info.dli_sname)
     return {info.dli_sname, info.dli_fname,
             address - reinterpret_cast<std::uintptr_t>(info.dli_saddr)};
@@ -167,6 +171,7 @@ std::string demangled(const char* name) {
 
 std::string symbol(void* return_address) {
   const Place place = place_of(return_address);
+  if (!*place.name && place.file.empty()) return with_offset("", place.offset).substr(1);
   return with_offset(*place.name ? tidy(demangled(place.name)) : place.file, place.offset);
 }
 
