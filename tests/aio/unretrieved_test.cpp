@@ -36,9 +36,9 @@ TEST_CASE("the exception of a task whose Future is dropped unread is reported on
     green::sleep(0.001);
     CHECK(error.text() == "");
   }
-  CHECK(error.text() ==
-        "Task exception was never retrieved: 'worker-7' ended with std::runtime_error: "
-        "nobody looked\n");
+  CHECK(error.text().starts_with(
+      "Task exception was never retrieved: 'worker-7' ended with std::runtime_error: "
+      "nobody looked\n"));
 }
 
 TEST_CASE("so is that of a task that nobody holds any more when it fails") {

@@ -199,6 +199,7 @@ TEST_CASE("kills and cancels are not traced") {
 }
 
 TEST_CASE("nothing is recorded while traces are off") {
+  green::debug::exception_traces(false);
   CHECK(trace_of([] { endpoint(-1); }).empty());
   CHECK(green::debug::traceback(nullptr).empty());
   CHECK(green::debug::traceback().empty());
