@@ -8,6 +8,7 @@
 #include <green/transitions.hpp>
 
 #include <functional>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -46,8 +47,6 @@ inline void inherit_depth(const Greenlet& thread) {
   thread.identity()->root->depth = uvlet::Hub::get().running()->depth + 1;
 }
 
-inline bool counting() noexcept { return count_transitions.load(std::memory_order_relaxed); }
-
 // The wait for anything but a task that is an rvalue.
 template <class A>
 UVLET_INLINE await_result_t<A> wait_for_any(A&& awaitable, Crossing* crossing) {
@@ -63,6 +62,19 @@ UVLET_INLINE await_result_t<A> wait_for_any(A&& awaitable, Crossing* crossing) {
   }
 }
 
+// A wait that is counted, or whose exceptions are traced.
+template <class Wait>
+auto watched(const CallSite& site, const Wait& wait) {
+  std::optional<Crossing> crossing;
+  if (counting()) crossing.emplace(site, Crossing::Direction::to_async);
+  try {
+    return wait(crossing ? &*crossing : nullptr);
+  } catch (...) {
+    uvlet::trace_awaitlet(site);
+    throw;
+  }
+}
+
 }  // namespace detail
 
 // Waits, in an ordinary function, for anything that a coroutine could co_await: a task, a Future,
@@ -75,19 +87,18 @@ UVLET_INLINE await_result_t<A> wait_for_any(A&& awaitable, Crossing* crossing) {
 template <class T>
 UVLET_INLINE T awaitlet(aio::task<T>&& work, CallSite site = CallSite::current()) {
   ++uvlet::Hub::get().awaitlets;
-  if (detail::counting()) [[unlikely]] {
-    detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
-    return detail::drive(std::move(work), &crossing);
-  }
+  if (uvlet::CrossingWatch::any()) [[unlikely]]
+    return detail::watched(
+        site, [&](detail::Crossing* crossing) { return detail::drive(std::move(work), crossing); });
   return detail::drive(std::move(work));
 }
 template <aio::awaitable A>
 await_result_t<A> awaitlet(A&& awaitable, CallSite site = CallSite::current()) {
   ++uvlet::Hub::get().awaitlets;
-  if (detail::counting()) [[unlikely]] {
-    detail::Crossing crossing(site, detail::Crossing::Direction::to_async);
-    return detail::wait_for_any(std::forward<A>(awaitable), &crossing);
-  }
+  if (uvlet::CrossingWatch::any()) [[unlikely]]
+    return detail::watched(site, [&](detail::Crossing* crossing) {
+      return detail::wait_for_any(std::forward<A>(awaitable), crossing);
+    });
   return detail::wait_for_any(std::forward<A>(awaitable), nullptr);
 }
 

@@ -143,7 +143,7 @@ class DAGState {
     try {
       store(key, std::move(thread).wait(), {});
     } catch (...) {
-      store(key, {}, Error(key, std::current_exception()));
+      store(key, {}, Error(key, uvlet::caught_exception()));
     }
   }
 

@@ -3,6 +3,7 @@
 #include <uvlet/backtrace.hpp>
 #include <uvlet/detect_blocking.hpp>
 #include <uvlet/hub.hpp>
+#include <uvlet/traceback.hpp>
 #include <uvlet/waiter.hpp>
 
 #include <algorithm>
@@ -33,7 +34,11 @@ GreenletInfo info(uvlet::Root& root, uvlet::Time now) {
 
 }  // namespace
 
-void transitions(bool on) noexcept { green::detail::count_transitions = on; }
+void transitions(bool on) noexcept { uvlet::CrossingWatch::set(uvlet::CrossingWatch::counted, on); }
+
+void exception_traces(bool on) noexcept { uvlet::exception_traces(on); }
+
+std::string traceback(const std::exception_ptr& exception) { return uvlet::traceback(exception); }
 
 void hub_exceptions(bool on) noexcept { uvlet::report_exceptions = on; }
 

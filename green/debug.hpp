@@ -4,6 +4,7 @@
 #include <uvlet/config.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -30,6 +31,14 @@ UVLET_API void hub_exceptions(bool on) noexcept;
 // Whether crossings between ordinary functions and coroutines are counted: see
 // green::transitions(). Off at first. Thread-safe.
 UVLET_API void transitions(bool on) noexcept;
+
+// Whether exceptions remember their way: see <uvlet/traceback.hpp>. Off at first, but in a library
+// built for debugging; UVLET_EXCEPTION_TRACES=1 in the environment means on, 0 off. Thread-safe.
+UVLET_API void exception_traces(bool on) noexcept;
+
+// The way of an exception so far, innermost frame first, across coroutines, awaitlets and green
+// threads: a line for each. "" if exception_traces() was off when it was thrown. Thread-safe.
+UVLET_API std::string traceback(const std::exception_ptr& exception = std::current_exception());
 
 // Whether a green thread or task that lets no other run for `resolution` is reported on stderr,
 // once each time, in a line with its id, name and backtrace. For all hubs. Thread-safe. Costs

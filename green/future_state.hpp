@@ -65,7 +65,7 @@ class FutureState {
       return outcome_.take(true);
   }
   shared_result_t<T> look() const {
-    if (outcome_.error()) std::rethrow_exception(outcome_.error());
+    if (outcome_.error()) uvlet::rethrow(outcome_.error());
     if constexpr (std::is_reference_v<T>)
       return *outcome_.value();
     else if constexpr (!std::is_void_v<T>)
@@ -101,10 +101,10 @@ void run_into(FutureState<T>& state, F& function, A&&... arguments) {
       state.set(std::invoke(function, std::forward<A>(arguments)...));
     }
   } catch (const BaseException&) {
-    if (!state.settled()) state.fail(std::current_exception());
+    if (!state.settled()) state.fail(uvlet::caught_exception());
     throw;
   } catch (...) {
-    state.fail(std::current_exception());
+    state.fail(uvlet::caught_exception());
   }
 }
 

@@ -171,7 +171,7 @@ template <class R>
 aio::task<std::optional<R>> next_result(std::shared_ptr<Results<R>> results) {
   while (results->queue.empty()) {
     if (!results->open && results->expected == 0) {
-      if (results->end_error) std::rethrow_exception(std::exchange(results->end_error, nullptr));
+      if (results->end_error) uvlet::rethrow(std::exchange(results->end_error, nullptr));
       co_return std::nullopt;
     }
     co_await results->changed.wait();
@@ -441,7 +441,7 @@ class UVLET_API GreenPool {
         });
       } catch (const GreenletExit&) {
       } catch (...) {
-        shared->end_error = std::current_exception();
+        shared->end_error = uvlet::caught_exception();
       }
       shared->open = false;
       shared->changed.notify_all();

@@ -124,7 +124,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
         first->call(GreenThread<T>(uvlet::Handle<State>::adopt(this)));
       }
     } catch (...) {  // the links after it are not run, as in eventlet
-      uvlet::report_exception(self, std::current_exception());
+      uvlet::report_exception(self, uvlet::caught_exception(&self));
     }
   }
 };
@@ -192,7 +192,7 @@ class Await final : public uvlet::Operation<Await<T>, Join<T>> {
 
   void called_from(const uvlet::CallSite& site) noexcept { site_ = site; }
   bool await_ready() {
-    if (count_transitions.load(std::memory_order_relaxed)) [[unlikely]]
+    if (counting()) [[unlikely]]
       crossing_ = std::make_unique<Crossing>(site_, Crossing::Direction::to_sync);
     const bool ready = this->ready();
     if (crossing_) crossing_->suspended = !ready;
@@ -234,7 +234,7 @@ struct Body {
         state->discount_own_handle();
       }
     } catch (...) {
-      state->set_error(std::current_exception());
+      state->set_error(uvlet::caught_exception(&self));
       if (reported) uvlet::report_exception(self, state->error());
     }
     function.reset();
@@ -353,7 +353,7 @@ template <class F, class... A>
       self.start();
       call();
     } catch (...) {
-      uvlet::report_exception(self, std::current_exception());
+      uvlet::report_exception(self, uvlet::caught_exception(&self));
     }
     self.clear_interrupts();
   };

@@ -91,7 +91,7 @@ class RemoteCall final : public Remote {
         try {
           finished.wait();
         } catch (...) {
-          self->outcome_.set_error(std::current_exception());
+          self->outcome_.set_error(uvlet::caught_exception());
         }
       }
       self->ended();

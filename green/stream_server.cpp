@@ -89,7 +89,7 @@ void accept_all(const Shared& state) {
     while (!state->stopping) accept_one(state);
   } catch (const GreenletExit&) {
   } catch (...) {
-    if (!state->stopping) state->failure = std::current_exception();
+    if (!state->stopping) state->failure = uvlet::caught_exception();
   }
 }
 
@@ -119,7 +119,7 @@ aio::task<void> serve(Shared state) {
     state->stop_accepting();
     throw;
   }
-  if (state->failure) std::rethrow_exception(std::exchange(state->failure, nullptr));
+  if (state->failure) uvlet::rethrow(std::exchange(state->failure, nullptr));
 }
 
 void kill_connections(const StreamServerState& state) {

@@ -77,7 +77,10 @@ bool asked_for() {
 
 namespace detail {
 
-std::atomic<bool> count_transitions{asked_for()};
+[[maybe_unused]] const bool set_up = [] {
+  if (asked_for()) uvlet::CrossingWatch::set(uvlet::CrossingWatch::counted, true);
+  return true;
+}();
 
 Crossing::Crossing(const CallSite& site, Direction direction)
     : site_(site),

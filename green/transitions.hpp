@@ -6,8 +6,8 @@
 #include <uvlet/call_site.hpp>
 #include <uvlet/config.hpp>
 #include <uvlet/root.hpp>
+#include <uvlet/traceback.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <iosfwd>
 #include <string>
@@ -51,7 +51,7 @@ UVLET_API void check_transitions(const std::string& baseline);
 
 namespace detail {
 
-UVLET_API extern std::atomic<bool> count_transitions;
+inline bool counting() noexcept { return uvlet::CrossingWatch::is(uvlet::CrossingWatch::counted); }
 
 // One crossing, from its beginning to its end.
 class UVLET_API Crossing {

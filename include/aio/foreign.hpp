@@ -97,7 +97,7 @@ class ForeignAwait final : public uvlet::Operation<ForeignAwait<A>> {
         state->outcome.set_value(co_await InPlace<awaiter_t<A>>(awaiter));
       }
     } catch (...) {
-      state->outcome.set_error(std::current_exception());
+      state->outcome.set_error(uvlet::caught_exception());
     }
     if (state->stage.exchange(State::done, std::memory_order_acq_rel) == State::waited_for)
       state->hub->send(*state);

@@ -227,7 +227,7 @@ struct TaskRoot final : uvlet::StacklessRoot {
         state.value.set_value(body.promise().take());
       }
     } catch (...) {
-      end(std::current_exception());
+      end(uvlet::caught_exception(this));
       return;
     }
     end(nullptr);

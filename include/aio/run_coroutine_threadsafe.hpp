@@ -46,7 +46,7 @@ task<void> keep_promise(task<T> work, CertainPromise<T> promise) {
       promise.set_value(co_await std::move(work));
     }
   } catch (...) {
-    promise.set_exception(std::current_exception());
+    promise.set_exception(uvlet::caught_exception());
   }
 }
 

@@ -8,6 +8,7 @@
 #include <uvlet/hub.hpp>
 #include <uvlet/outcome.hpp>
 #include <uvlet/timeout.hpp>
+#include <uvlet/traceback.hpp>
 #include <uvlet/waiter.hpp>
 
 #include <coroutine>
@@ -142,9 +143,9 @@ class Promise final : public PromiseBase {
   template <class V = T>
   requires std::is_constructible_v<T, V&&>
   void return_value(V&& value) { value_.emplace(std::forward<V>(value)); }
-  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+  void unhandled_exception() noexcept { error_ = uvlet::caught_exception(); }
   T take() {
-    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if (error_) uvlet::rethrow(std::exchange(error_, nullptr));
     return std::move(*value_);
   }
 
@@ -158,9 +159,9 @@ class Promise<void> final : public PromiseBase {
  public:
   task<void> get_return_object() noexcept;
   void return_void() const noexcept {}
-  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+  void unhandled_exception() noexcept { error_ = uvlet::caught_exception(); }
   void take() {
-    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if (error_) uvlet::rethrow(std::exchange(error_, nullptr));
   }
 
  private:

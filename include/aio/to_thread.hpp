@@ -58,7 +58,7 @@ struct TypedThreadJob final : ThreadJob {
         outcome.set_value(function());
       }
     } catch (...) {
-      outcome.set_error(std::current_exception());
+      outcome.set_error(uvlet::caught_exception());
     }
   }
 

@@ -29,11 +29,11 @@ task<await_result_t<A>> wait_for(A work, Duration limit) {
         value.emplace(co_await std::move(work));
       }
     } catch (...) {
-      error = std::current_exception();
+      error = uvlet::caught_exception();
     }
     if (auto forced = scope.take_forced_for_coroutine()) error = std::move(forced);
   }
-  if (error) std::rethrow_exception(error);
+  if (error) uvlet::rethrow(error);
   if constexpr (!std::is_void_v<T>) co_return std::move(*value);
 }
 

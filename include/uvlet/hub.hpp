@@ -10,6 +10,7 @@
 #include <uvlet/stack.hpp>
 #include <uvlet/switch.hpp>
 #include <uvlet/timer.hpp>
+#include <uvlet/traceback.hpp>
 
 #include <atomic>
 #include <coroutine>
@@ -353,7 +354,7 @@ void Hub::spawn(F function, void* spawned_at) {
       self.start();
       function();
     } catch (...) {
-      report_exception(self, std::current_exception());
+      report_exception(self, caught_exception(&self));
     }
   };
   make_ready(make_green(std::move(body), spawned_at));

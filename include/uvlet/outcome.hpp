@@ -2,6 +2,7 @@
 
 #include <uvlet/config.hpp>
 #include <uvlet/list.hpp>
+#include <uvlet/traceback.hpp>
 #include <uvlet/waiter.hpp>
 
 #include <exception>
@@ -76,7 +77,7 @@ class Outcome : public OutcomeBase {
   const stored_t<T>& value() const noexcept { return *value_; }
 
   T copy() const {
-    if (error_) std::rethrow_exception(error_);
+    if (error_) rethrow(error_);
     if constexpr (std::is_void_v<T>)
       return;
     else if constexpr (copyable<stored_t<T>>::value)

@@ -52,7 +52,7 @@ void FutureBase::report_unretrieved(const std::exception_ptr& error) noexcept {
   try {
     const std::string text = std::string(of_task_ ? "Task" : "Future") +
                              " exception was never retrieved: '" + name() + "' ended with " +
-                             uvlet::describe(error) + "\n";
+                             uvlet::describe(error) + "\n" + uvlet::traceback(error);
     std::fputs(text.c_str(), stderr);
   } catch (...) {  // no memory for the report
   }

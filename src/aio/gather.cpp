@@ -43,7 +43,7 @@ void GatherWait::one_done(FutureBase& future) noexcept {
 void GatherWait::result() const {
   if (settle_) return;
   const FutureBase* failed = failed_ ? failed_ : first_failed();
-  if (failed) std::rethrow_exception(const_cast<FutureBase*>(failed)->outcome().error());
+  if (failed) uvlet::rethrow(const_cast<FutureBase*>(failed)->outcome().error());
 }
 
 void GatherWait::cancel_again() noexcept {

@@ -117,7 +117,8 @@ void report_exception(Root& root, const std::exception_ptr& error) noexcept {
   } catch (...) {
   }
   try {
-    const std::string text = root.hub->describe(root) + " ended with " + describe(error) + "\n";
+    const std::string text =
+        root.hub->describe(root) + " ended with " + describe(error) + "\n" + traceback(error);
     std::fputs(text.c_str(), stderr);
   } catch (...) {  // no memory for the report: the exception itself goes its way all the same
   }

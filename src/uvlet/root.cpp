@@ -6,6 +6,10 @@
 
 namespace uvlet::inline UVLET_ABI {
 
+namespace {
+const char* default_prefix(bool main) noexcept { return main ? "main-" : "green-thread-"; }
+}  // namespace
+
 Identity::~Identity() = default;
 
 void Identity::destroy() noexcept {
@@ -14,7 +18,7 @@ void Identity::destroy() noexcept {
 }
 
 const char* Identity::name_prefix() const noexcept {
-  return root && root->kind == Root::Kind::main ? "main-" : "green-thread-";
+  return default_prefix(root && root->kind == Root::Kind::main);
 }
 
 const std::string& Identity::name() {
@@ -23,7 +27,7 @@ const std::string& Identity::name() {
 }
 
 std::string Identity::default_name(bool main, std::uint64_t id) {
-  return (main ? "main-" : "green-thread-") + std::to_string(id);
+  return default_prefix(main) + std::to_string(id);
 }
 
 void Identity::set_name(std::string name) {
@@ -174,7 +178,7 @@ void Root::raise(bool in_coroutine) {
   for (Scope* crossed = scope; crossed && crossed->serial_ > level; crossed = crossed->outer_)
     crossed->force(error, level);
   if (in_coroutine && crosses) throw CancelledError();
-  std::rethrow_exception(error);
+  rethrow(error);
 }
 
 void Root::resume_interrupted(bool in_coroutine) {

@@ -11,6 +11,7 @@
 #include <link.h>
 #include <map>
 #include <mutex>
+#include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +107,58 @@ const char* path_of(const Dl_info& info) noexcept {
   return std::strchr(info.dli_fname, '/') ? info.dli_fname : "/proc/self/exe";
 }
 
+// Where an address lies.
+struct Place {
+  const char* name;  // the function's symbol; "": not known
+  std::string file;
+  std::uintptr_t offset;  // from the function's beginning; from the file's, if that is not known
+};
+
+Place place_of(void* return_address) {
+  const auto address = reinterpret_cast<std::uintptr_t>(return_address);
+  const std::uintptr_t call = address - 1;  // it may be the last instruction of its function
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<void*>(call), &info) == 0 || !info.dli_fname) {
+    const SymbolTable& program = table_of("/proc/self/exe");  // it may be a static one
+    const Symbol* found = program.relocated() ? nullptr : program.find(call);
+    if (found) return {program.name(*found), "", address - found->st_value};
+    return {"", "", address};
+  }
+  if (info.dli_sname)
+    return {info.dli_sname, info.dli_fname,
+            address - reinterpret_cast<std::uintptr_t>(info.dli_saddr)};
+  const SymbolTable& table = table_of(path_of(info));
+  const auto base = table.relocated() ? reinterpret_cast<std::uintptr_t>(info.dli_fbase) : 0;
+  if (const Symbol* found = table.find(call - base))
+    return {table.name(*found), info.dli_fname, address - base - found->st_value};
+  return {"", info.dli_fname, address - base};
+}
+
+// "f(int)" for "f(f(int)::_Z1fi.Frame*) [clone .actor]", which g++ makes of a coroutine f(int), and
+// for clang's "f(int) [clone .resume]".
+std::string tidy(std::string name) {
+  constexpr std::string_view resume = " [clone .resume]";
+  if (name.ends_with(resume)) name.resize(name.size() - resume.size());
+  const std::size_t end = name.rfind("::_Z");
+  if (end == std::string::npos || !name.ends_with(".Frame*) [clone .actor]")) return name;
+  const std::string_view text(name);
+  for (std::size_t outer = text.find('('); outer < end; outer = text.find('(', outer + 1)) {
+    const std::string_view before = text.substr(0, outer);
+    const std::string_view inside = text.substr(outer + 1, end - outer - 1);
+    for (std::size_t i = inside.find_first_of("(<"); i < inside.size();
+         i = inside.find_first_of("(<", i + 1))
+      if (i > 0 && before.ends_with(inside.substr(0, i))) return std::string(inside);
+  }
+  return name;
+}
+
+template <std::size_t count>
+bool starts_with_one_of(std::string_view text, const std::string_view (&beginnings)[count]) {
+  for (const std::string_view one : beginnings)
+    if (text.starts_with(one)) return true;
+  return false;
+}
+
 }  // namespace
 
 std::string demangled(const char* name) {
@@ -117,22 +170,44 @@ std::string demangled(const char* name) {
 }
 
 std::string symbol(void* return_address) {
-  const auto address = reinterpret_cast<std::uintptr_t>(return_address);
-  const std::uintptr_t call = address - 1;  // it may be the last instruction of its function
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(call), &info) == 0 || !info.dli_fname) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%p", return_address);
-    return text;
+  const Place place = place_of(return_address);
+  if (!*place.name && place.file.empty()) return with_offset("", place.offset).substr(1);
+  return with_offset(*place.name ? tidy(demangled(place.name)) : place.file, place.offset);
+}
+
+std::string without_parameters(const std::string& symbol) {
+  constexpr std::string_view unnamed = "(anonymous namespace)", call = "operator()";
+  std::string result;
+  int depth = 0;  // of lists of arguments and parameters around it
+  for (std::size_t i = 0; i < symbol.size(); ++i) {
+    const std::string_view rest = std::string_view(symbol).substr(i);
+    if (rest.starts_with(unnamed) || rest.starts_with(call)) {
+      const bool is_call = rest.starts_with(call);
+      if (depth == 0) result += is_call ? call : "{anonymous}";
+      i += (is_call ? call : unnamed).size() - 1;
+      continue;
+    }
+    if (symbol[i] == '(' && depth == 0) result.erase(0, result.rfind(' ') + 1);  // what it returns
+    if (symbol[i] == '(' || symbol[i] == '<') ++depth;
+    if (depth == 0) result += symbol[i];
+    if (symbol[i] == ')' || symbol[i] == '>') --depth;
   }
-  if (info.dli_sname)
-    return with_offset(demangled(info.dli_sname),
-                       address - reinterpret_cast<std::uintptr_t>(info.dli_saddr));
-  const SymbolTable& table = table_of(path_of(info));
-  const auto base = table.relocated() ? reinterpret_cast<std::uintptr_t>(info.dli_fbase) : 0;
-  if (const Symbol* found = table.find(call - base))
-    return with_offset(demangled(table.name(*found)), address - base - found->st_value);
-  return with_offset(info.dli_fname, address - base);
+  return depth == 0 ? result : symbol;  // an operator of such a name
+}
+
+bool is_internal(void* return_address) {
+  static constexpr std::string_view ours[] = {"5uvlet",          "3aio6detail", "5green6detail",
+                                              "5green8awaitlet", "St",          "9__gnu_cxx"};
+  static constexpr std::string_view of_the_system[] = {"_start", "__libc_start", "__cxa_",
+                                                       "__interceptor_"};
+  const Place place = place_of(return_address);
+  std::string_view name = place.name;
+  if (name.empty()) return place.file.find("/libc.so.") != std::string::npos;
+  if (!name.starts_with("_Z")) return starts_with_one_of(name, of_the_system);
+  name.remove_prefix(2);
+  for (const char scope : {'Z', 'N', 'K'})
+    if (name.starts_with(scope)) name.remove_prefix(1);
+  return starts_with_one_of(name, ours);
 }
 
 std::string symbols(const std::vector<void*>& return_addresses) {

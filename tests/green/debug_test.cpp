@@ -105,6 +105,20 @@ TEST_CASE("ps says who runs, is ready, waits, and has not started") {
   CHECK(green::debug::ps().size() == 1);
 }
 
+TEST_CASE("ps gives the names that handles give, also where there is no handle yet") {
+  auto sleeper = green::spawn(static_sleeper);
+  green::spawn_n(static_sleeper);
+  auto task = aio::create_task(aio::as_task(aio::sleep(test::watchdog)));
+  green::sleep(0);
+  const auto all = green::debug::ps();
+  CHECK(all.size() == 4);
+  for (const GreenletInfo& one : all) {
+    CAPTURE(one.name);
+    CHECK(one.name == green::debug::find(one.id)->name());
+  }
+  for (std::size_t i = 1; i < all.size(); ++i) green::debug::find(all[i].id)->kill();
+}
+
 TEST_CASE("ps says for how long, on the hub's clock") {
   uvlet::testing::simulate(1, [] {
     auto sleeper = green::spawn([] { green::sleep(100); });
