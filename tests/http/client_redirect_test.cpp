@@ -27,8 +27,10 @@ class Redirecting : public Scripted {
           for (std::string request; !(request = receive_request(socket)).empty();) {
             requests.push_back(request);
             const std::string target = request.substr(request.find(' ') + 1, 4);
-            socket.sendall(target == "/end" ? reply("end")
-                                            : redirect("/end", std::stoi(target.substr(1))));
+            const bool carries = !request.starts_with("HEAD ");
+            const std::string bytes =
+                target == "/end" ? reply("end") : redirect("/end", std::stoi(target.substr(1)));
+            socket.sendall(carries ? bytes : bytes.substr(0, bytes.find("\r\n\r\n") + 4));
           }
         }) {}
   // What the last request was: method, length of its body, type.

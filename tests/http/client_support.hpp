@@ -17,6 +17,14 @@
 
 namespace test {
 
+// Until it holds; a test that waits in vain is stopped by its watchdog.
+template <class F>
+void until(F holds) {
+  green::with_timeout(watchdog, [&] {
+    while (!holds()) green::sleep(0.001);
+  });
+}
+
 // A request as it came, head and body; "": the client has closed the connection.
 inline std::string receive_request(green::Socket& socket) {
   std::string request;
@@ -43,26 +51,25 @@ inline std::string reply(const std::string& body, const std::string& headers = "
          headers + "\r\n" + body;
 }
 
-// A server of bytes: each connection goes to `handle`, with its number, from 1.
+// A server of bytes: each connection goes to `handle`, with its number, from 1. Destroying it ends
+// them all.
 class Scripted {
  public:
   using Handle = std::function<void(green::Socket&, int)>;
-  explicit Scripted(Handle handle)
-      : listener_(green::listen(green::Address("127.0.0.1", 0))),
-        serving_(green::spawn([this, handle = std::move(handle)] {
-          green::serve(listener_, [&](green::Socket connection, const green::Address&) {
-            const int number = ++connections;
-            const Counted counted(open);
-            try {
-              handle(connection, number);
-            } catch (const std::system_error&) {  // the client has gone
-            }
-          });
+  explicit Scripted(Handle handle,
+                    green::Socket listener = green::listen(green::Address("127.0.0.1", 0)))
+      : handle_(std::move(handle)), listener_(std::move(listener)), serving_(green::spawn([this] {
+          for (;;)
+            handlers_.push_back(green::spawn([this](green::Socket socket) { serve(socket); },
+                                             listener_.accept().first));
         })) {}
   ~Scripted() {
     const green::Shield shield;
     serving_.kill();
+    for (const green::GreenThread<void>& handler : handlers_) handler.kill();
+    until([this] { return open == 0; });
   }
+  Scripted(const Scripted&) = delete;
 
   std::uint16_t port() const { return listener_.getsockname().port(); }
   std::string url(const std::string& path = "/") const {
@@ -73,7 +80,19 @@ class Scripted {
   int open = 0;
 
  private:
+  void serve(green::Socket& socket) {
+    const int number = ++connections;
+    const Counted counted(open);
+    try {
+      handle_(socket, number);
+    } catch (const std::system_error&) {  // the client has gone
+    }
+    socket.close();
+  }
+
+  Handle handle_;
   green::Socket listener_;
+  std::vector<green::GreenThread<void>> handlers_;
   green::GreenThread<void> serving_;
 };
 
@@ -91,14 +110,6 @@ class Answering : public Scripted {
 
 inline std::string url_of(const Served& served, const std::string& path = "/") {
   return "http://" + served.address().str() + path;
-}
-
-// Until it holds; a test that waits in vain is stopped by its watchdog.
-template <class F>
-void until(F holds) {
-  green::with_timeout(watchdog, [&] {
-    while (!holds()) green::sleep(0.001);
-  });
 }
 
 // What an exception of this type says; "" if none is thrown.

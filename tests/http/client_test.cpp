@@ -116,11 +116,12 @@ TEST_CASE("a body is made piece by piece, in chunks or of a length that is told"
   options.body = three();
   options.headers.add("Content-Length", "3");
   CHECK(session.post(url_of(served), options).text() == "POST / application/octet-stream: cba");
-  for (const char* wrong : {"2", "4"}) {
-    options.body = three();
-    options.headers.set("Content-Length", wrong);
-    CHECK_THROWS_AS(session.post(url_of(served), options), std::invalid_argument);
-  }
+  options.body = three();
+  options.headers.set("Content-Length", "4");
+  CHECK_THROWS_AS(session.post(url_of(served), options), std::invalid_argument);
+  options.body = []() -> task<std::string> { co_return "abc"; };
+  options.headers.set("Content-Length", "2");
+  CHECK_THROWS_AS(session.post(url_of(served), options), std::invalid_argument);
 }
 
 TEST_CASE("what makes a body may block the green thread") {

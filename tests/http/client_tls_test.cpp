@@ -50,29 +50,13 @@ http::SessionOptions trusting() {
 }
 
 // A server that speaks TLS itself: its handler gets the encrypted connection.
-class ScriptedTls {
+class ScriptedTls : public Scripted {
  public:
-  explicit ScriptedTls(std::function<void(green::Socket&)> handle)
-      : listener_(green::wrap_ssl(green::listen(green::Address("127.0.0.1", 0)), server_options())),
-        serving_(green::spawn([this, handle = std::move(handle)] {
-          green::serve(listener_, [&](green::Socket connection, const green::Address&) {
-            ++connections;
-            try {
-              handle(connection);
-            } catch (const std::system_error&) {
-            }
-          });
-        })) {}
-  ~ScriptedTls() {
-    const green::Shield shield;
-    serving_.kill();
+  explicit ScriptedTls(Handle handle)
+      : Scripted(std::move(handle),
+                 green::wrap_ssl(green::listen(green::Address("127.0.0.1", 0)), server_options())) {
   }
-  std::string url() const { return https(listener_.getsockname().port()); }
-  int connections = 0;
-
- private:
-  green::Socket listener_;
-  green::GreenThread<void> serving_;
+  std::string url() const { return https(port()); }
 };
 
 // A proxy for CONNECT, which leads there whatever host is asked for.
@@ -160,18 +144,13 @@ TEST_CASE("a certificate for another host is refused") {
 }
 
 TEST_CASE("encrypted connections are kept, for large bodies too") {
-  int connections = 0;
-  {
-    const ScriptedTls server([](green::Socket& socket) {
-      while (!receive_request(socket).empty()) socket.sendall(reply("ok"));
-    });
-    green::http::ClientSession session(trusting());
-    for (int i = 0; i < 3; ++i) CHECK(session.get(server.url()).read() == "ok");
-    connections = server.connections;
-  }
-  CHECK(connections == 1);
-  const Served served(hello(), over_tls());
+  const ScriptedTls server([](green::Socket& socket, int) {
+    while (!receive_request(socket).empty()) socket.sendall(reply("ok"));
+  });
   green::http::ClientSession session(trusting());
+  for (int i = 0; i < 3; ++i) CHECK(session.get(server.url()).read() == "ok");
+  CHECK(server.connections == 1);
+  const Served served(hello(), over_tls());
   http::RequestOptions options;
   options.data.assign(5'000'000, 'x');
   for (int i = 0; i < 2; ++i)
@@ -179,7 +158,7 @@ TEST_CASE("encrypted connections are kept, for large bodies too") {
 }
 
 TEST_CASE("an encrypted connection that the server has closed is replaced") {
-  const ScriptedTls server([](green::Socket& socket) {
+  const ScriptedTls server([](green::Socket& socket, int) {
     receive_request(socket);
     socket.sendall(reply("ok"));
   });
@@ -192,7 +171,7 @@ TEST_CASE("an encrypted connection that the server has closed is replaced") {
 }
 
 TEST_CASE("an end that TLS does not vouch for cuts the body short") {
-  const ScriptedTls server([](green::Socket& socket) {
+  const ScriptedTls server([](green::Socket& socket, int) {
     receive_request(socket);
     socket.sendall("HTTP/1.1 200 OK\r\n\r\nabc");
     ::shutdown(socket.fileno(), SHUT_RDWR);  // the system's end, without TLS's
