@@ -41,7 +41,7 @@ class Moody : public Scripted {
       case 4: socket.sendall(reply("ok")); return false;
       case 5: socket.sendall("HTTP/1.1 200 OK\r\n\r\nto the end"); return false;
       case 6: socket.sendall(reply("", "Location: /next\r\n", "302 Found")); return true;
-      case 7: green::sleep(0.02); return true;
+      case 7: green::sleep(0.02); return false;
       default:
         socket.sendall(reply(std::string(static_cast<std::size_t>(below(random, 3000)), 'x')));
     }

@@ -14,8 +14,7 @@
 namespace aio::http::detail {
 namespace {
 
-constexpr std::size_t piece_bytes =
-    256 * 1024;  // of a body, between two looks at whether it gets on
+constexpr std::size_t piece_bytes = 256 * 1024;  // of a body; after each it has got on
 constexpr std::size_t skipped_bytes_max = 64 * 1024;
 constexpr double continue_seconds = 1;  // then the body is sent anyway: RFC 9110, 10.1.1
 
@@ -108,11 +107,12 @@ task<void> ClientExchange::send_produced() {
     }
     if (piece.empty()) break;
     left -= std::min<std::uint64_t>(left, piece.size());
-    if (request_->length)
+    if (request_->length) {
       co_await send_pieces(piece);
-    else
+    } else {
       co_await send_chunk(lease_->bytes, output_, piece, std::nullopt);
-    sent_ += piece.size();
+      sent_ += piece.size();
+    }
   }
   if (!request_->length) co_await lease_->bytes.send(last_chunk, std::nullopt);
 }
