@@ -132,7 +132,9 @@ TEST_CASE("nothing can be smuggled into a request by its URL") {
         "a URL must have no blanks and no control characters: 'http://a/%0D%0AX: y'");
 }
 
-TEST_CASE("a message does not tell a password, and is not longer than can be read") {
+TEST_CASE("a message does not tell a password, and is one line that can be read") {
+  CHECK(refusal("ht\ntp://joe:secret@\ra") ==
+        "a URL must have no blanks and no control characters: 'ht%0Atp://...@%0Da'");
   CHECK(refusal("http://joe:secret@a:b/") == "a URL must keep to RFC 3986: 'http://...@a:b/'");
   CHECK(refusal("ftp://joe:secret@a/").find("secret") == std::string::npos);
   CHECK(refusal("joe:secret@a b").find("secret") != std::string::npos);  // nothing says it is one
