@@ -76,22 +76,27 @@ std::size_t end_of_authority(std::string_view text) noexcept {
 
 // In a message: one line, not too long, without user and password.
 std::string shown(std::string_view text) {
-  std::string result;
+  std::string one_line;
+  const auto add = [&](std::string_view part) {
+    for (const char c : part.substr(0, shown_max)) {
+      if (is_control(c)) {
+        add_escape(one_line, c);
+      } else {
+        one_line += c;
+      }
+    }
+  };
   const std::string_view authority = text.substr(0, end_of_authority(text));
+  const std::size_t user = authority.find("//");
   const std::size_t at = authority.rfind('@');
-  if (at != std::string_view::npos) {
-    result = std::string(authority.substr(0, std::min(authority.find("//") + 2, at))) + "...";
+  if (user != std::string_view::npos && at != std::string_view::npos) {
+    add(text.substr(0, user + 2));
+    one_line += "...";
     text.remove_prefix(at);
   }
-  for (const char c : text.substr(0, shown_max)) {
-    if (is_control(c)) {
-      add_escape(result, c);
-    } else {
-      result += c;
-    }
-  }
-  if (text.size() > shown_max) result += "...";
-  return result;
+  add(text);
+  if (text.size() > shown_max) one_line += "...";
+  return one_line;
 }
 
 [[noreturn]] void fail(const std::string& rule, std::string_view text) {
