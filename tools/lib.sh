@@ -7,8 +7,9 @@ CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 
 PACKAGES=(
   libuv1-dev libboost-context1.81-dev doctest-dev libssl-dev node-llhttp nlohmann-json3-dev
+  liburiparser-dev libpsl-dev zlib1g-dev libbrotli-dev
   meson ninja-build pkg-config g++ clang libclang-rt-14-dev clang-format ccache
-  socat netcat-openbsd python3
+  socat netcat-openbsd python3 python3-aiohttp
 )
 
 quiet=false
@@ -113,6 +114,11 @@ build() {
       ;;
     clang)
       options+=(-Dbench=false)
+      compilers=(CC='ccache clang' CXX='ccache clang++')
+      ;;
+    fuzz)
+      options=(-Dbuildtype=debugoptimized -Doptimization=1 -Dfuzz=true -Dbench=false
+        '-Db_sanitize=address,undefined' -Db_lundef=false)
       compilers=(CC='ccache clang' CXX='ccache clang++')
       ;;
     valgrind) options+=(-Dvalgrind=true -Dbench=false) ;;

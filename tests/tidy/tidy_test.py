@@ -41,6 +41,10 @@ THIRD_PARTY = [
     ("src/uvlet/libuv_world.hpp", "uv.h", "owns the loop"),
     ("src/tls/*", "openssl/*", "the module that is made of OpenSSL"),
     ("src/aio/http/*", "llhttp/*", "parses messages, and knows the statuses"),
+    ("src/aio/http/url.cpp", "uriparser/*", "takes URLs apart, and resolves references"),
+    ("src/aio/http/cookies.cpp", "libpsl.h", "knows where anybody may have a name"),
+    ("src/aio/http/content_decoder.cpp", "zlib.h", "undoes gzip and deflate"),
+    ("src/aio/http/content_decoder.cpp", "brotli/*", "undoes br"),
     ("include/aio/http/json.hpp", "nlohmann/*", "users have JSON as this library's values"),
     ("src/aio/to_thread.cpp", "uv.h", "gives work to the thread pool"),
 ]
@@ -65,7 +69,7 @@ def files_of_the_project():
     for folder in FOLDERS:
         found += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     return sorted(path for path in found
-                  if path.suffix in TEXT and "__pycache__" not in path.parts and
+                  if path.suffix in TEXT and not {"__pycache__", "corpus"} & set(path.parts) and
                   path.name != ".git" and path.resolve() != pathlib.Path(__file__).resolve())
 
 
