@@ -263,7 +263,7 @@ class UVLET_API Hub {
   void drive(StacklessRoot& root) noexcept;
   [[noreturn]] void turn() noexcept;
   Time poll(Time until) noexcept;
-  Time serve_events(Time time) noexcept;
+  void serve_events() noexcept;
   bool events_left() const noexcept;
   void run(Root& root) noexcept;
   void set_budget(Time elapsed) noexcept;

@@ -497,11 +497,11 @@ void Hub::turn() noexcept {
       time = poll(until);
     drain_inbox();
     timers.fire(time);
+    last_turn_ = time;
     if (events_left())
-      last_poll_ = time = serve_events(time);
+      serve_events();
     else if (idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
-    last_turn_ = time;
     if (Root* next = world_->next(ready_)) run(*next);
   }
 }
@@ -518,11 +518,11 @@ void Hub::run(Root& root) noexcept {
 bool Hub::events_left() const noexcept { return events_ && events_->collected(); }
 
 // Whom an event wakes runs before the next one is served: what he has received he sends on while it
-// is in the cache. That takes as long at most as those who were ready before run between two polls.
-Time Hub::serve_events(Time time) noexcept {
+// is in the cache. They are as many at most as may then run of those who were ready before.
+void Hub::serve_events() noexcept {
   const int budget = budget_;
-  const Time end = time + world_->poll_interval();
-  do {
+  int left = budget;
+  for (; left > 0 && events_->collected(); --left) {
     const Root* last = ready_.empty() ? nullptr : ready_.back();
     events_->serve_one();
     if (ready_.empty() || ready_.back() == last) continue;
@@ -530,10 +530,8 @@ Time Hub::serve_events(Time time) noexcept {
     woken->unlink();
     budget_ = 1;  // he comes back here
     run(*woken);
-    time = now();
-  } while (events_->collected() && time < end);
-  budget_ = budget;
-  return time;
+  }
+  budget_ = left == 0 && ready_.empty() ? 0 : budget;  // used up, or to be used
 }
 
 Time Hub::poll(Time until) noexcept {

@@ -86,12 +86,14 @@ struct Descriptor::Watch::ByEpoll final : Watch {
       descriptor->short_read_drains_ = descriptor->drained = false;
       events |= events & EPOLLPRI ? EPOLLIN : EPOLLIN | EPOLLOUT;
     }
-    on_ready((events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0));
+    const int ready = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0);
+    if (descriptor->transport_) [[unlikely]]
+      return on_ready(ready);
+    if (ready & UV_READABLE) serve(Direction::read);
+    if (descriptor && (ready & UV_WRITABLE)) serve(Direction::write);
   }
 
-  void settle(bool) noexcept override {
-    if (descriptor->transport_) set(armed | wanted());
-  }
+  void settle(bool) noexcept override { set(armed | wanted()); }
 
   int apply(int mask) noexcept override {
     const unsigned events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | (mask & UV_WRITABLE ? EPOLLOUT : 0u);
