@@ -496,11 +496,11 @@ void Hub::turn() noexcept {
     else if (idle || time - last_poll_ >= world_->poll_interval())
       time = poll(until);
     drain_inbox();
-    timers.fire(time);
     last_turn_ = time;
-    if (events_left())
-      serve_events();
-    else if (idle && ready_.empty() && time < timers.next_deadline())
+    const bool told = events_left();
+    if (told) serve_events();  // what has come in time is in time
+    timers.fire(time);
+    if (!told && idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
     if (Root* next = world_->next(ready_)) run(*next);
   }
