@@ -531,7 +531,10 @@ void Hub::serve_events() noexcept {
     budget_ = 1;  // he comes back here
     run(*woken);
   }
-  budget_ = left == 0 && ready_.empty() ? 0 : budget;  // used up, or to be used
+  if (left == 0 && ready_.empty())
+    budget_ = 0;  // used up
+  else
+    budget_ = HoldWatch::on() ? 1 : budget;
 }
 
 Time Hub::poll(Time until) noexcept {
