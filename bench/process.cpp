@@ -44,7 +44,7 @@ ServerProcess::ServerProcess(const char* name, const Serve& serve, int core)
   if (pid_ != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_NAME, name);
-  if (core >= 0) pin_to(core);
+  pin_to(core);
   try {
     serve(port_);
   } catch (const std::exception& error) {
@@ -77,6 +77,8 @@ std::size_t ServerProcess::resident_bytes() const {
 void pin_to(int core) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(static_cast<std::size_t>(core), &set);
+  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  for (int each = 0; each < cores; ++each)
+    if (core < 0 || each == core) CPU_SET(static_cast<std::size_t>(each), &set);
   if (sched_setaffinity(0, sizeof set, &set) != 0) die("sched_setaffinity");
 }

@@ -27,4 +27,4 @@ class ServerProcess {
   pid_t pid_;
 };
 
-void pin_to(int core);
+void pin_to(int core);  // -1: to none

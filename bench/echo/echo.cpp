@@ -1,12 +1,15 @@
-// usage: echo [--rounds N] [--seconds S] [--row CONNECTIONS/BYTES] [--json FILE]
+// usage: echo [--rounds N] [--seconds S] [--only rows|idle|hubs] [--row CONNECTIONS/BYTES]
+//             [--json FILE]
 //
 // TCP echo on the loopback: servers on core 0, who asks on core 1. In every round each server has
 // its turn of S seconds; the table shows medians over the rounds of what a server does in relation
-// to raw epoll in the same round, with their 95 % intervals. The machine should have two cores.
+// to raw epoll in the same round, with their 95 % intervals. Then come many idle connections, and
+// several hubs: see scale.hpp. The machine should have two cores.
 
 #include "../process.hpp"
 #include "../support.hpp"
 #include "generator.hpp"
+#include "scale.hpp"
 #include "servers.hpp"
 
 #include <algorithm>
@@ -33,6 +36,7 @@ struct Options {
   double seconds = 0.5;
   int connections = 0;  // 0: all rows
   std::size_t bytes = 0;
+  std::string only;  // empty: everything
   std::string json;
 };
 
@@ -165,7 +169,8 @@ std::string compare(const Row& row, const Options& options) {
 
 [[noreturn]] void usage() {
   std::fprintf(stderr,
-               "usage: echo [--rounds N] [--seconds S] [--row CONNECTIONS/BYTES] [--json FILE]\n");
+               "usage: echo [--rounds N] [--seconds S] [--only rows|idle|hubs]\n"
+               "            [--row CONNECTIONS/BYTES] [--json FILE]\n");
   std::exit(2);
 }
 
@@ -182,13 +187,25 @@ Options parse(int argc, char** argv) {
       good = (options.seconds = std::atof(value)) > 0;
     else if (name == "--row")
       good = std::sscanf(value, "%d/%zu", &options.connections, &options.bytes) == 2;
+    else if (name == "--only")
+      good = (options.only = value) == "rows" || options.only == "idle" || options.only == "hubs";
     else if (name == "--json")
       options.json = value;
     else
       good = false;
     if (!good) usage();
   }
+  if (options.connections > 0) options.only = "rows";
   return options;
+}
+
+std::vector<Row> chosen_rows(const Options& options) {
+  if (options.connections == 0) return {std::begin(rows), std::end(rows)};
+  const Row asked{options.connections, options.bytes, 1.0};
+  const auto* known = std::ranges::find_if(rows, [&](const Row& row) {
+    return row.connections == asked.connections && row.bytes == asked.bytes;
+  });
+  return {known == std::end(rows) ? asked : *known};
 }
 
 }  // namespace
@@ -199,20 +216,23 @@ int main(int argc, char** argv) {
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  std::vector<Row> chosen(std::begin(rows), std::end(rows));
-  if (options.connections > 0) {
-    const Row asked{options.connections, options.bytes, 1.0};
-    const auto known = std::ranges::find_if(chosen, [&](const Row& row) {
-      return row.connections == asked.connections && row.bytes == asked.bytes;
-    });
-    chosen = {known == chosen.end() ? asked : *known};
-  }
-  std::string json;
-  for (const Row& row : chosen) {
-    std::fflush(stdout);  // the servers are forked
-    pin_to(generator_core);
-    json += (json.empty() ? "[" : ",\n ") + compare(row, options);
-  }
-  if (!options.json.empty()) std::ofstream(options.json) << json << "]\n";
+  pin_to(generator_core);
+  std::vector<std::string> tables;
+  const auto wanted = [&](const char* part) {
+    return options.only.empty() || options.only == part;
+  };
+  if (wanted("rows"))
+    for (const Row& row : chosen_rows(options)) {
+      std::fflush(stdout);  // the servers are forked
+      tables.push_back(compare(row, options));
+    }
+  std::fflush(stdout);
+  if (wanted("idle")) tables.push_back(compare_idle(options.rounds, options.seconds));
+  std::fflush(stdout);
+  if (wanted("hubs")) tables.push_back(compare_hubs(options.rounds, options.seconds));
+  if (options.json.empty()) return 0;
+  std::ofstream file(options.json);
+  for (const std::string& table : tables) file << (&table == tables.data() ? "[" : ",\n ") << table;
+  file << "]\n";
   return 0;
 }

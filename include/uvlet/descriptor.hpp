@@ -52,6 +52,9 @@ class UVLET_API Descriptor {
 
   int fd() const noexcept { return fd_; }  // -1 after close or detach
   bool stream() const noexcept { return stream_; }
+  // A read that gives less than asked leaves nothing. Not at the end of a stream that is watched
+  // edge-triggered: its end may have been told of together with its last bytes.
+  bool short_read_drains() const noexcept { return short_read_drains_; }
 
   // Wakes who waits with EBADF, and closes: the number is free when it returns.
   void close() noexcept;
@@ -72,7 +75,7 @@ class UVLET_API Descriptor {
     if (transport_) [[unlikely]]
       return transport_->recv(*this, data, bytes);
     const ssize_t got = ::recv(fd_, data, bytes, 0);
-    if (got >= 0) drained = stream_ && got > 0 && static_cast<std::size_t>(got) < bytes;
+    if (got >= 0) drained = short_read_drains_ && got > 0 && static_cast<std::size_t>(got) < bytes;
     return got;
   }
   ssize_t send(const char* data, std::size_t bytes) noexcept {
@@ -115,7 +118,6 @@ class UVLET_API Descriptor {
   struct Watch;
   friend struct Watch;
   void arm(Direction direction);
-  void watch();
   bool wants(Direction direction) const noexcept;
   int release() noexcept;
   void forget_watch() noexcept;
@@ -124,11 +126,12 @@ class UVLET_API Descriptor {
 
   int fd_;
   bool stream_;
+  bool short_read_drains_;
   bool refused_ = false;    // by the simulation, the last time
   bool simulated_ = false;  // made in a simulation, whose fault plan streams obey
   std::unique_ptr<Transport> transport_;
   IoRequest* requests_[2] = {nullptr, nullptr};
-  Watch* watch_ = nullptr;  // made by the first wait; it outlives us until libuv lets go of it
+  Watch* watch_ = nullptr;  // made by the first wait; it outlives us until the loop lets go of it
 };
 
 // Where received data go before they have a place of the right size: idle connections hold no

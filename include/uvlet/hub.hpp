@@ -31,6 +31,7 @@ typedef struct uv_loop_s uv_loop_t;
 
 namespace uvlet::inline UVLET_ABI {
 
+class EpollSet;
 class HoldWatch;
 class Hub;
 class Waiter;
@@ -263,6 +264,9 @@ class UVLET_API Hub {
   void drive(StacklessRoot& root) noexcept;
   [[noreturn]] void turn() noexcept;
   Time poll(Time until) noexcept;
+  void serve_events() noexcept;
+  bool events_left() const noexcept;
+  void run(Root& root) noexcept;
   void set_budget(Time elapsed) noexcept;
   void drain_inbox() noexcept;
   bool deadlocked() const noexcept;
@@ -280,6 +284,7 @@ class UVLET_API Hub {
   uv_loop_t* loop_ = nullptr;
 
   std::unique_ptr<World> world_;
+  EpollSet* events_ = nullptr;        // the world's; null: it has none
   std::unique_ptr<HoldWatch> watch_;  // of who holds the hub for too long
   Root* main_;
   List<StacklessRoot::Registration> tasks_;

@@ -229,8 +229,8 @@ ssize_t TlsTransport::read(Descriptor& descriptor, char* data, std::size_t bytes
     total += got;
     heard_ = true;
   } while (total < bytes && (SSL_pending(ssl_.get()) > 0 || !input_.empty()));
-  descriptor.drained =
-      descriptor.stream() && short_read_ && input_.empty() && SSL_pending(ssl_.get()) == 0;
+  descriptor.drained = descriptor.short_read_drains() && short_read_ && input_.empty() &&
+                       SSL_pending(ssl_.get()) == 0;
   return static_cast<ssize_t>(total);
 }
 
@@ -238,7 +238,8 @@ ssize_t TlsTransport::read_plain(Descriptor& descriptor, char* data, std::size_t
   if (!input_.empty()) return take_input(data, bytes);
   const ssize_t got = ::recv(fd_, data, bytes, 0);
   if (got < 0) return -errno;
-  descriptor.drained = descriptor.stream() && got > 0 && static_cast<std::size_t>(got) < bytes;
+  descriptor.drained =
+      descriptor.short_read_drains() && got > 0 && static_cast<std::size_t>(got) < bytes;
   return got;
 }
 

@@ -1,8 +1,18 @@
 #include <uvlet/connect.hpp>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace uvlet::inline UVLET_ABI {
+
+namespace {
+
+bool under_way(int fd) noexcept {
+  pollfd interest{fd, POLLOUT, 0};
+  return ::poll(&interest, 1, 0) == 0;
+}
+
+}  // namespace
 
 bool Connect::attempt() noexcept {
   if (!started_) {
@@ -13,6 +23,7 @@ bool Connect::attempt() noexcept {
     error_number = errno;
     return true;
   }
+  if (under_way(fd())) return false;  // an event may be of an attempt before this one
   int error = 0;
   socklen_t length = sizeof error;
   if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;

@@ -2,6 +2,7 @@
 #include <uvlet/handshake.hpp>
 
 #include "simulated_world.hpp"
+#include "watch.hpp"
 
 #include <algorithm>
 #include <new>
@@ -18,80 +19,7 @@ int event_of(Direction direction) noexcept {
 
 }  // namespace
 
-// libuv's side of a Descriptor. READABLE stays armed across waits: uv_poll_start costs two system
-// calls even for the same mask. It is disarmed when an event comes that nobody waits for.
-struct Descriptor::Watch final : HubObserver {
-  static void on_event(uv_poll_t* handle, int status, int events) {
-    auto* watch = static_cast<Watch*>(handle->data);
-    Descriptor* descriptor = watch->descriptor;
-    if (!descriptor) return;
-    if (status < 0) {  // libuv has stopped the handle: the system calls tell why
-      watch->armed = 0;
-      events = UV_READABLE | UV_WRITABLE;
-    }
-    const bool unwanted = (events & UV_READABLE) && !descriptor->wants(Direction::read);
-    if (descriptor->transport_) {  // where a reader may have to write, and a writer to read
-      descriptor->transport_->flush(*descriptor);
-      events = UV_READABLE | UV_WRITABLE;
-    }
-    if (events & UV_READABLE) watch->serve(Direction::read);
-    // What completes may close the descriptor.
-    if (watch->descriptor && (events & UV_WRITABLE)) watch->serve(Direction::write);
-    if (watch->descriptor) watch->settle(unwanted);
-  }
-
-  void serve(Direction direction) noexcept {
-    IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
-    if (direction == Direction::read) descriptor->drained = false;
-    if (!request || !request->attempt()) return;
-    descriptor->take(direction);
-    request->complete();
-  }
-
-  void settle(bool unwanted_read) noexcept {
-    int wanted = unwanted_read ? armed & ~UV_READABLE : armed;
-    if (descriptor->wants(Direction::read)) wanted |= UV_READABLE;
-    wanted = descriptor->wants(Direction::write) ? wanted | UV_WRITABLE : wanted & ~UV_WRITABLE;
-    set(wanted);
-  }
-
-  int set(int mask) noexcept {
-    if (mask == armed) return 0;
-    armed = mask;
-    if (mask == 0) return uv_poll_stop(&handle);
-    const int rc = uv_poll_start(&handle, mask, on_event);
-    uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
-    return rc;
-  }
-
-  // It belongs to the process that this one was forked from: libuv is not asked about it again.
-  bool stale() const noexcept { return born_after != forks.load(std::memory_order_relaxed); }
-
-  uv_poll_t handle;
-  std::uint64_t born_after = forks.load(std::memory_order_relaxed);
-  Hub* hub;                // null: it has ended, and closed the handle
-  Descriptor* descriptor;  // null: gone, the handle is closing
-  int armed = 0;
-
-  void hub_ended() noexcept override { hub = nullptr; }
-  std::string waits_for() const override {
-    std::string text;
-    for (const Direction direction : {Direction::read, Direction::write}) {
-      const IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
-      if (!request) continue;
-      if (const std::string subject = request->subject(); !subject.empty()) {
-        text += subject + " ";
-      } else {
-        text += text.empty() ? "descriptor " + std::to_string(descriptor->fd_) + ": " : "; ";
-        text += direction == Direction::read ? "reader " : "writer ";
-      }
-      text += request->who() ? hub->describe(*request->who()) : "in the background";
-    }
-    return text;
-  }
-};
-
-Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream) {
+Descriptor::Descriptor(int fd, bool stream) : fd_(fd), stream_(stream), short_read_drains_(stream) {
   if (Hub* hub = Hub::existing(); hub && stream)
     simulated_ = testing::simulated_world(*hub) != nullptr;
 }
@@ -133,30 +61,11 @@ void Descriptor::forget_watch() noexcept {
   delete std::exchange(watch_, nullptr);
 }
 
-void Descriptor::watch() {
-  auto watch = std::make_unique<Watch>();
-  Hub& hub = Hub::get();
-  const int rc = uv_poll_init(hub.loop(), &watch->handle, fd_);
-  if (rc < 0)
-    throw std::system_error(-rc, std::generic_category(),
-                            "descriptor " + std::to_string(fd_) + " cannot be waited for");
-  watch->handle.data = watch.get();
-  watch->hub = &hub;
-  watch->descriptor = this;
-  hub.observe(*watch);
-  uv_unref(reinterpret_cast<uv_handle_t*>(&watch->handle));
-  watch_ = watch.release();
-}
-
 void Descriptor::arm(Direction direction) {
-  if (!watch_) watch();
-  int wanted = watch_->armed;
-  if (!transport_) wanted |= event_of(direction);
-  for (const Direction each : {Direction::read, Direction::write})
-    if (transport_ && wants(each)) wanted |= event_of(each);
-  const int rc = watch_->set(wanted);
-  if (rc < 0)
-    throw std::system_error(-rc, std::generic_category(),
+  if (!watch_) watch_ = Watch::make(Hub::get(), *this).release();
+  const int asked = transport_ ? watch_->wanted() : event_of(direction);
+  if (const int error = watch_->set(watch_->armed | asked); error != 0)
+    throw std::system_error(error, std::generic_category(),
                             "descriptor " + std::to_string(fd_) + " cannot be waited for");
 }
 
@@ -167,7 +76,7 @@ bool Descriptor::wants(Direction direction) const noexcept {
 void Descriptor::update_watch() noexcept {
   try {
     if (watch_ && watch_->stale()) forget_watch();
-    if (!watch_) watch();
+    if (!watch_) watch_ = Watch::make(Hub::get(), *this).release();
     watch_->settle(false);
   } catch (...) {  // then it gets on at the next call
   }
@@ -202,12 +111,7 @@ int Descriptor::release() noexcept {
   Watch* watch = std::exchange(watch_, nullptr);
   watch->descriptor = nullptr;
   watch->unlink();
-  if (!watch->hub) {
-    delete watch;
-    return fd;
-  }
-  uv_close(reinterpret_cast<uv_handle_t*>(&watch->handle),
-           [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
+  watch->close(fd);
   return fd;
 }
 

@@ -1,6 +1,7 @@
 #include <uvlet/hub.hpp>
 #include <uvlet/waiter.hpp>
 
+#include "epoll_set.hpp"
 #include "hold_watch.hpp"
 #include "overflow.hpp"
 #include "simulated_world.hpp"
@@ -177,6 +178,7 @@ Hub::Hub(const HubOptions& options, Root* survivor)
     return !ready_.empty() || timers.next_deadline() < until;
   };
   loop_ = world_->loop();
+  events_ = world_->epoll_set();
   void* stack = mmap(nullptr, loop_stack_bytes + StackArena::page_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED || mprotect(stack, StackArena::page_bytes, PROT_NONE) != 0)
@@ -495,19 +497,45 @@ void Hub::turn() noexcept {
     else if (idle || time - last_poll_ >= world_->poll_interval())
       time = poll(until);
     drain_inbox();
-    timers.fire(time);
     last_turn_ = time;
-    if (idle && ready_.empty() && time < timers.next_deadline())
+    const bool told = events_left();
+    if (told) serve_events();  // what has come in time is in time
+    timers.fire(time);
+    if (!told && idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
-    Root* next = world_->next(ready_);
-    if (!next) continue;
-    current_ = next;
-    Context* target = next->sp ? next : dispatcher();
-    if (target == loop_root_) continue;
-    watch_->resume(*next);
-    switch_context(*loop_root_, *target, thread_);
-    watch_->pause();
+    if (Root* next = world_->next(ready_)) run(*next);
   }
+}
+
+void Hub::run(Root& root) noexcept {
+  current_ = &root;
+  Context* target = root.sp ? &root : dispatcher();
+  if (target == loop_root_) return;
+  watch_->resume(root);
+  switch_context(*loop_root_, *target, thread_);
+  watch_->pause();
+}
+
+bool Hub::events_left() const noexcept { return events_ && events_->collected(); }
+
+// Whom an event wakes runs before the next one is served: what he has received he sends on while it
+// is in the cache. They are as many at most as may then run of those who were ready before.
+void Hub::serve_events() noexcept {
+  const int budget = budget_;
+  int left = budget;
+  for (; left > 0 && events_->collected(); --left) {
+    const Root* last = ready_.empty() ? nullptr : ready_.back();
+    events_->serve_one();
+    if (ready_.empty() || ready_.back() == last) continue;
+    Root* woken = ready_.back();
+    woken->unlink();
+    budget_ = 1;  // he comes back here
+    run(*woken);
+  }
+  if (left == 0 && ready_.empty())
+    budget_ = 0;  // used up
+  else
+    budget_ = HoldWatch::on() ? 1 : budget;
 }
 
 Time Hub::poll(Time until) noexcept {

@@ -1,12 +1,16 @@
 #include "libuv_world.hpp"
 
+#include <cstdlib>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 namespace uvlet::inline UVLET_ABI {
 namespace {
 
 constexpr Time nanoseconds_per_millisecond = 1'000'000;
+// While descriptors of the epoll set keep the hub busy, libuv has its turn after this time.
+constexpr Time run_interval = nanoseconds_per_millisecond;
 
 void check(int rc, const char* what) {
   if (rc < 0) throw std::system_error(-rc, std::generic_category(), what);
@@ -14,7 +18,7 @@ void check(int rc, const char* what) {
 
 }  // namespace
 
-LibuvWorld::LibuvWorld() {
+LibuvWorld::LibuvWorld(Watching watching) {
   check(uv_loop_init(&loop_), "uv_loop_init");
   check(uv_async_init(&loop_, &async_, [](uv_async_t*) {}), "uv_async_init");
   check(uv_timer_init(&loop_, &timer_), "uv_timer_init");
@@ -28,12 +32,25 @@ LibuvWorld::LibuvWorld() {
   uv_unref(reinterpret_cast<uv_handle_t*>(&async_));
   uv_unref(reinterpret_cast<uv_handle_t*>(&timer_));
   uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_));
+  if (watching == Watching::by_epoll) watch_set();
+}
+
+// So that libuv's poll ends when there is something to collect.
+void LibuvWorld::watch_set() {
+  set_.emplace();
+  check(uv_poll_init(&loop_, &set_poll_, set_->fd()), "uv_poll_init");
+  set_poll_.data = this;
+  uv_poll_start(&set_poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
+    static_cast<LibuvWorld*>(poll->data)->set_ready_ = true;
+  });
+  uv_unref(reinterpret_cast<uv_handle_t*>(&set_poll_));
 }
 
 LibuvWorld::~LibuvWorld() {
   uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), nullptr);
+  if (set_) uv_close(reinterpret_cast<uv_handle_t*>(&set_poll_), nullptr);
   // Handles that the user left open stay with their owner; the loop's memory goes with us, so
   // they are closed here.
   uv_walk(
@@ -52,6 +69,17 @@ Time LibuvWorld::now() noexcept {
 }
 
 void LibuvWorld::poll(Time until) noexcept {
+  if (!set_) return run(until);
+  if (set_->collect()) {
+    if (LibuvWorld::now() - last_run_ < run_interval) return;
+    until = 0;
+  }
+  run(until);
+  last_run_ = LibuvWorld::now();
+  if (std::exchange(set_ready_, false)) set_->collect();
+}
+
+void LibuvWorld::run(Time until) noexcept {
   until_ = until;
   if (until != 0 && until != never) arm(until);
   uv_ref(reinterpret_cast<uv_handle_t*>(&async_));  // a loop without one would not even look
@@ -72,6 +100,10 @@ void LibuvWorld::arm(Time until) noexcept {
       static_cast<std::uint64_t>(milliseconds), 0);
 }
 
-std::unique_ptr<World> make_libuv_world() { return std::make_unique<LibuvWorld>(); }
+std::unique_ptr<World> make_libuv_world() {
+  const bool portable = std::getenv("UVLET_UV_POLL") != nullptr;
+  return std::make_unique<LibuvWorld>(portable ? LibuvWorld::Watching::by_libuv
+                                               : LibuvWorld::Watching::by_epoll);
+}
 
 }  // namespace uvlet::inline UVLET_ABI

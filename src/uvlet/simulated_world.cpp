@@ -32,7 +32,9 @@ std::uint64_t mix(std::uint64_t hash, const char* text) noexcept {
 
 }  // namespace
 
-SimulatedWorld::SimulatedWorld(Hub& hub, Setup setup) : hub_(hub), setup_(std::move(setup)) {
+// A level-triggered watch: a refused transfer is told of again.
+SimulatedWorld::SimulatedWorld(Hub& hub, Setup setup)
+    : LibuvWorld(Watching::by_libuv), hub_(hub), setup_(std::move(setup)) {
   report_.fingerprint = fingerprint_start;
 }
 

@@ -14,6 +14,7 @@ typedef struct uv_loop_s uv_loop_t;
 
 namespace uvlet::inline UVLET_ABI {
 
+class EpollSet;
 class Hub;
 namespace testing {
 struct SimulationOptions;
@@ -29,6 +30,9 @@ class World {
   virtual Time now() noexcept = 0;
   // Lets events happen. Returns when some did, at `until` (0: at once) or after wake().
   virtual void poll(Time until) noexcept = 0;
+  // Where a poll also collects events, which the hub serves one by one; null: there is no such
+  // place, and a poll serves all.
+  virtual EpollSet* epoll_set() noexcept { return nullptr; }
   // Handles and requests of the user's own are active, or something else here will happen.
   virtual bool alive() noexcept = 0;
   // Ends a poll, now or the next. Thread-safe.

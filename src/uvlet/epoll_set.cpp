@@ -1,0 +1,48 @@
+#include "epoll_set.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <unistd.h>
+
+namespace uvlet::inline UVLET_ABI {
+
+EpollSet::EpollSet() : fd_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+}
+
+EpollSet::~EpollSet() {
+  ::close(fd_);
+  while (!removed_.empty()) delete static_cast<Watcher*>(removed_.pop_front());
+}
+
+int EpollSet::watch(int operation, int fd, unsigned events, Watcher& watcher) noexcept {
+  epoll_event event{};
+  event.events = events | EPOLLET;
+  event.data.ptr = &watcher;
+  if (epoll_ctl(fd_, operation, fd, &event) != 0) return errno;
+  if (operation == EPOLL_CTL_ADD) ++watched_;
+  return 0;
+}
+
+void EpollSet::remove(int fd, Watcher* watcher) noexcept {
+  if (epoll_ctl(fd_, EPOLL_CTL_DEL, fd, nullptr) == 0) --watched_;
+  removed_.push_back(watcher);
+}
+
+bool EpollSet::collect() noexcept {
+  if (collected()) return true;
+  while (!removed_.empty()) delete static_cast<Watcher*>(removed_.pop_front());
+  next_ = 0;
+  count_ = watched_ == 0 ? 0 : std::max(epoll_wait(fd_, events_, batch, 0), 0);
+  return count_ > 0;
+}
+
+bool EpollSet::serve_one() noexcept {
+  if (!collected()) return false;
+  const epoll_event& event = events_[next_++];
+  static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
+  return true;
+}
+
+}  // namespace uvlet::inline UVLET_ABI

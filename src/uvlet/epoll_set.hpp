@@ -1,0 +1,55 @@
+#pragma once
+
+// Readiness without libuv between: an edge-triggered epoll set.
+
+#include <uvlet/hub.hpp>
+#include <uvlet/list.hpp>
+
+#include <sys/epoll.h>
+
+namespace uvlet::inline UVLET_ABI {
+
+// What is watched is added once; after that the set tells when it becomes ready, at no further
+// call. It is told of once: who waits must have tried before, until there was no more.
+//
+// Events are collected many at a time and served one by one, so that what one of them sets off can
+// be done before the next, while its data are in the cache.
+class EpollSet {
+ public:
+  // Who is told. The address stands in the kernel, so the set frees what it watched.
+  struct Watcher : HubObserver {
+    virtual ~Watcher() = default;
+    virtual void on_events(unsigned events) noexcept = 0;
+  };
+
+  EpollSet();  // throws system_error
+  ~EpollSet();
+  EpollSet(const EpollSet&) = delete;
+
+  int fd() const noexcept { return fd_; }  // readable while there is something to collect
+
+  // Watches for these events, of which those that hold already are told too. `operation` is
+  // epoll's: EPOLL_CTL_ADD or EPOLL_CTL_MOD. Gives 0, or the errno.
+  int watch(int operation, int fd, unsigned events, Watcher& watcher) noexcept;
+  // The end of that, before the descriptor is closed: a copy of it would go on. Takes the watcher,
+  // which is told of what was collected, and is freed after that.
+  void remove(int fd, Watcher* watcher) noexcept;
+
+  // Asks the kernel what has happened, if all that it told before is served. False: nothing has.
+  bool collect() noexcept;
+  bool collected() const noexcept { return next_ < count_; }  // and not told of yet
+  // Tells of the next event that was collected; false: of none.
+  bool serve_one() noexcept;
+
+ private:
+  static constexpr int batch = 256;  // events: what is behind them waits for so many at most
+
+  int fd_;
+  int next_ = 0;
+  int count_ = 0;
+  std::size_t watched_ = 0;
+  List<HubObserver> removed_;
+  epoll_event events_[batch];
+};
+
+}  // namespace uvlet::inline UVLET_ABI
