@@ -41,6 +41,9 @@ THIRD_PARTY = [
     ("src/uvlet/libuv_world.hpp", "uv.h", "owns the loop"),
     ("src/tls/*", "openssl/*", "the module that is made of OpenSSL"),
     ("src/aio/http/*", "llhttp/*", "parses messages, and knows the statuses"),
+    ("src/aio/http/websocket_codec.cpp", "wslay/*", "reads and writes frames"),
+    ("src/aio/http/websocket_deflate.cpp", "zlib.h", "packs messages"),
+    ("src/aio/http/websocket_handshake.cpp", "openssl/*", "SHA-1 and base64"),
     ("include/aio/http/json.hpp", "nlohmann/*", "users have JSON as this library's values"),
     ("src/aio/to_thread.cpp", "uv.h", "gives work to the thread pool"),
 ]
@@ -107,6 +110,7 @@ def includes(path):
 
 # Libraries of their own, by the folders and the files that are part of them.
 MODULES = {"http": "http", "web": "http", "http.hpp": "http", "http.cpp": "http", "web.hpp": "http",
+           "websocket.hpp": "http",
            "ssl.cpp": "tls"}
 
 

@@ -1,0 +1,2 @@
+#include <aio/http/websocket.hpp>
+namespace aio::http { WebSocketOptions::WebSocketOptions() = default; }
