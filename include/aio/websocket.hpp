@@ -1,0 +1,6 @@
+#pragma once
+
+// aiohttp's WebSockets, both ends.
+
+#include <aio/http/websocket.hpp>
+#include <aio/web/websocket.hpp>
