@@ -22,7 +22,8 @@ using aio::http::detail::WebSocketRole;
 using aio::http::detail::WebSocketWriter;
 
 inline constexpr int fin = 0x80, rsv1 = 0x40, rsv2 = 0x20, rsv3 = 0x10;
-inline constexpr int continuation = 0, text = 1, binary = 2, close_frame = 8, ping = 9, pong = 10;
+inline constexpr int continuation = 0, text_frame = 1, binary = 2, close_frame = 8, ping = 9,
+                     pong = 10;
 
 // A frame with that first byte, as a client sends it; with no mask, as a server does.
 inline std::string frame(int first, std::string_view payload, bool masked = true) {

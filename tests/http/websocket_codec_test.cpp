@@ -23,7 +23,7 @@ using test::pong;
 using test::rsv1;
 using test::rsv2;
 using test::rsv3;
-using test::text;
+using test::text_frame;
 using test::understand;
 using test::WebSocketError;
 using test::WebSocketParser;
@@ -121,10 +121,10 @@ TEST_CASE("a client masks each frame differently") {
 }
 
 TEST_CASE("masks are for clients, and for them alone") {
-  CHECK(understand(frame(fin | text, "x", false), server) == "error 1002");
-  CHECK(understand(frame(fin | text, "x", true), client) == "error 1002");
+  CHECK(understand(frame(fin | text_frame, "x", false), server) == "error 1002");
+  CHECK(understand(frame(fin | text_frame, "x", true), client) == "error 1002");
   CHECK(understand(frame(fin | ping, "", false), server) == "error 1002");
-  CHECK(understand(frame(fin | text, "x", false), client) == "text(x)");
+  CHECK(understand(frame(fin | text_frame, "x", false), client) == "text(x)");
 }
 
 TEST_CASE("pings and pongs (2)") {
@@ -145,8 +145,8 @@ TEST_CASE("pings and pongs (2)") {
 TEST_CASE("reserved bits mean nothing without an extension (3)") {
   for (int bits = rsv3; bits <= (rsv1 | rsv2 | rsv3); bits += rsv3) {
     CAPTURE(bits);
-    for (const int opcode : {text, binary, close_frame, ping, pong}) {
-      const std::string first = frame(fin | text, "ok");
+    for (const int opcode : {text_frame, binary, close_frame, ping, pong}) {
+      const std::string first = frame(fin | text_frame, "ok");
       CHECK(understand(first + frame(fin | bits | opcode, "x")) == "text(ok) error 1002");
       CHECK(understand(chopped(first + frame(fin | bits | opcode, "x"))) == "text(ok) error 1002");
     }
@@ -157,12 +157,13 @@ TEST_CASE("unknown opcodes are refused (4)") {
   for (const int opcode : {3, 4, 5, 6, 7, 11, 12, 13, 14, 15}) {
     CAPTURE(opcode);
     CHECK(understand(frame(fin | opcode, "")) == "error 1002");
-    CHECK(understand(frame(fin | text, "ok") + frame(fin | opcode, "x")) == "text(ok) error 1002");
+    CHECK(understand(frame(fin | text_frame, "ok") + frame(fin | opcode, "x")) ==
+          "text(ok) error 1002");
   }
 }
 
 TEST_CASE("messages in fragments, with control frames between them (5)") {
-  const std::string a = frame(text, "fragment1"), b = frame(fin | continuation, "fragment2");
+  const std::string a = frame(text_frame, "fragment1"), b = frame(fin | continuation, "fragment2");
   check_all({
       {frame(ping, "fragment1") + frame(fin | continuation, "fragment2"), "error 1002"},
       {frame(pong, "fragment1") + frame(fin | continuation, "fragment2"), "error 1002"},
@@ -172,13 +173,13 @@ TEST_CASE("messages in fragments, with control frames between them (5)") {
       {frame(fin | continuation, "x"), "error 1002"},
       {frame(continuation, "x"), "error 1002"},
       {a + b + frame(fin | continuation, "x"), "text(fragment1fragment2) error 1002"},
-      {a + frame(fin | text, "x"), "error 1002"},
+      {a + frame(fin | text_frame, "x"), "error 1002"},
       {a + frame(binary, "x"), "error 1002"},
-      {frame(text, "") + frame(continuation, "") + frame(fin | continuation, ""), "text()"},
-      {frame(text, "") + frame(continuation, "x") + frame(fin | continuation, ""), "text(x)"},
+      {frame(text_frame, "") + frame(continuation, "") + frame(fin | continuation, ""), "text()"},
+      {frame(text_frame, "") + frame(continuation, "x") + frame(fin | continuation, ""), "text(x)"},
       {frame(binary, "1") + frame(continuation, "2") + frame(fin | ping, "p") +
            frame(continuation, "3") + frame(fin | pong, "q") + frame(continuation, "4") +
-           frame(fin | continuation, "5") + frame(fin | text, "next"),
+           frame(fin | continuation, "5") + frame(fin | text_frame, "next"),
        "ping(p) pong(q) binary(12345) text(next)"},
   });
 }
@@ -202,10 +203,10 @@ TEST_CASE("a text is UTF-8, as a whole and not in each fragment (6)") {
   };
   for (const std::string& one : valid) {
     CAPTURE(one);
-    CHECK(understand(frame(fin | text, one)) == "text(" + one + ")");
+    CHECK(understand(frame(fin | text_frame, one)) == "text(" + one + ")");
     std::string fragments;
     for (std::size_t at = 0; at < one.size(); ++at)
-      fragments += frame(at == 0 ? text : continuation, one.substr(at, 1));
+      fragments += frame(at == 0 ? text_frame : continuation, one.substr(at, 1));
     CHECK(understand(fragments + frame(fin | continuation, "")) == "text(" + one + ")");
   }
   const std::string invalid[] = {"\xf8\x88\x80\x80\x80",
@@ -236,18 +237,18 @@ TEST_CASE("a text is UTF-8, as a whole and not in each fragment (6)") {
                                  "edited"};
   for (const std::string& one : invalid) {
     CAPTURE(one);
-    CHECK(understand(frame(fin | text, one)) == "error 1007");
-    CHECK(understand(frame(fin | text, "12345678" + one)) == "error 1007");
-    CHECK(understand(chopped(frame(fin | text, one))) == "error 1007");
-    CHECK(understand(frame(text, one) + frame(fin | continuation, "")) == "error 1007");
+    CHECK(understand(frame(fin | text_frame, one)) == "error 1007");
+    CHECK(understand(frame(fin | text_frame, "12345678" + one)) == "error 1007");
+    CHECK(understand(chopped(frame(fin | text_frame, one))) == "error 1007");
+    CHECK(understand(frame(text_frame, one) + frame(fin | continuation, "")) == "error 1007");
     CHECK(understand(frame(fin | binary, one)) == "binary(" + one + ")");
   }
 }
 
 TEST_CASE("a byte that is not UTF-8 is noticed when it comes, not at the end (6.4)") {
   const std::string start = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
-  CHECK(understand(frame(text, start) + frame(continuation, "\xf4\x90")) == "error 1007");
-  const std::string whole = frame(fin | text, start + "\xf4\x90\x80\x80" + "edited");
+  CHECK(understand(frame(text_frame, start) + frame(continuation, "\xf4\x90")) == "error 1007");
+  const std::string whole = frame(fin | text_frame, start + "\xf4\x90\x80\x80" + "edited");
   std::size_t noticed = 0;
   WebSocketParser parser(server, 0);
   try {
@@ -299,7 +300,7 @@ TEST_CASE("a message that is too long is refused by its head") {
   CHECK(understand(frame(fin | binary, std::string(100, 'x')), server, 100).starts_with("binary"));
   const std::string too_long = frame(fin | binary, std::string(101, 'x')).substr(0, 7);
   CHECK(understand(too_long, server, 100) == "error 1009");
-  CHECK(understand(frame(text, std::string(60, 'x')) +
+  CHECK(understand(frame(text_frame, std::string(60, 'x')) +
                        frame(continuation, std::string(41, 'x')).substr(0, 7),
                    server, 100) == "error 1009");
   const std::string huge("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x", 15);
@@ -328,7 +329,7 @@ TEST_CASE("however the bytes are cut, the messages are the same") {
   WebSocketWriter writer(client, deflate);
   std::string bytes;
   writer.message(bytes, MsgType::text, "hello, hello, hello \xc2\xb5");
-  bytes += frame(text, "k\xce") + frame(fin | ping, "p") + frame(fin | continuation, "\xba");
+  bytes += frame(text_frame, "k\xce") + frame(fin | ping, "p") + frame(fin | continuation, "\xba");
   writer.message(bytes, MsgType::binary, noise(300));
   writer.message(bytes, MsgType::text, "hello, hello, hello");
   bytes +=

@@ -15,7 +15,7 @@ using test::MsgType;
 using test::ping;
 using test::rsv1;
 using test::rsv2;
-using test::text;
+using test::text_frame;
 using test::understand;
 using test::WebSocketParser;
 using test::WebSocketRole;
@@ -78,21 +78,23 @@ TEST_CASE("the examples of RFC 7692, 7.2.3") {
   const auto unpack = [](const std::string& bytes) {
     return understand(bytes, server, 0, Deflate());
   };
-  CHECK(unpack(frame(fin | rsv1 | text, hello)) == "text(Hello)");
-  CHECK(unpack(frame(rsv1 | text, hello.substr(0, 3)) +
+  CHECK(unpack(frame(fin | rsv1 | text_frame, hello)) == "text(Hello)");
+  CHECK(unpack(frame(rsv1 | text_frame, hello.substr(0, 3)) +
                frame(fin | continuation, hello.substr(3))) == "text(Hello)");
-  CHECK(unpack(frame(fin | rsv1 | text, hello) +
-               frame(fin | rsv1 | text, std::string("\xf2\x00\x11\x00\x00", 5))) ==
+  CHECK(unpack(frame(fin | rsv1 | text_frame, hello) +
+               frame(fin | rsv1 | text_frame, std::string("\xf2\x00\x11\x00\x00", 5))) ==
         "text(Hello) text(Hello)");
-  CHECK(unpack(frame(fin | rsv1 | text, std::string("\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
-                                                    11))) == "text(Hello)");
-  CHECK(unpack(frame(fin | rsv1 | text, std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 8))) ==
-        "text(Hello)");  // a block that is the last
-  CHECK(unpack(frame(fin | rsv1 | text,
+  CHECK(unpack(frame(fin | rsv1 | text_frame,
+                     std::string("\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 11))) ==
+        "text(Hello)");
+  CHECK(
+      unpack(frame(fin | rsv1 | text_frame, std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 8))) ==
+      "text(Hello)");  // a block that is the last
+  CHECK(unpack(frame(fin | rsv1 | text_frame,
                      std::string("\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 13))) ==
         "text(Hello)");  // two blocks
-  CHECK(unpack(frame(fin | text, "plain")) == "text(plain)");
-  CHECK(unpack(frame(fin | rsv1 | text, std::string(1, '\0'))) == "text()");
+  CHECK(unpack(frame(fin | text_frame, "plain")) == "text(plain)");
+  CHECK(unpack(frame(fin | rsv1 | text_frame, std::string(1, '\0'))) == "text()");
 }
 
 TEST_CASE("the bit of packed messages stands on their first frame alone") {
@@ -100,11 +102,11 @@ TEST_CASE("the bit of packed messages stands on their first frame alone") {
     return understand(bytes, server, 0, Deflate()) == "error 1002";
   };
   const std::string hello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
-  CHECK(refused(frame(rsv1 | text, hello.substr(0, 3)) +
+  CHECK(refused(frame(rsv1 | text_frame, hello.substr(0, 3)) +
                 frame(fin | rsv1 | continuation, hello.substr(3))));
   CHECK(refused(frame(fin | rsv1 | ping, "x")));
-  CHECK(refused(frame(fin | rsv2 | text, "x")));
-  CHECK(refused(frame(fin | rsv1 | rsv2 | text, hello)));
+  CHECK(refused(frame(fin | rsv2 | text_frame, "x")));
+  CHECK(refused(frame(fin | rsv1 | rsv2 | text_frame, hello)));
 }
 
 TEST_CASE("what cannot be unpacked, or unpacks to what may not be, is refused") {

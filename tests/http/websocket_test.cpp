@@ -4,6 +4,7 @@
 #include "served.hpp"
 
 #include <aio/sleep.hpp>
+#include <aio/wait_for.hpp>
 #include <aio/websocket.hpp>
 #include <green/event.hpp>
 #include <green/http.hpp>
@@ -22,7 +23,7 @@ using test::MsgType;
 using test::ping;
 using test::pong;
 using test::Served;
-using test::text;
+using test::text_frame;
 using test::WebSocketError;
 
 namespace web = aio::web;
@@ -141,7 +142,7 @@ TEST_CASE("messages come back, and the connection is closed as the client says")
   CHECK(header(client.head, "Connection") == "Upgrade");
   CHECK(header(client.head, "Sec-WebSocket-Protocol") == "");
   CHECK(header(client.head, "Sec-WebSocket-Extensions") == "");
-  client.send(frame(fin | text, "hello"));
+  client.send(frame(fin | text_frame, "hello"));
   CHECK(client.next() == "text(hello)");
   client.send(frame(test::binary, "in ") + frame(fin | ping, "?") +
               frame(fin | test::continuation, "parts"));
@@ -157,7 +158,7 @@ TEST_CASE("messages come back, and the connection is closed as the client says")
 TEST_CASE("what a client sends with its handshake is not lost") {
   Conversation echo;
   const Served served(echo.app);
-  Raw client(served, "", frame(fin | text, "early") + frame(fin | text, "bird"));
+  Raw client(served, "", frame(fin | text_frame, "early") + frame(fin | text_frame, "bird"));
   CHECK(client.next() == "text(early)");
   CHECK(client.next() == "text(bird)");
 }
@@ -169,14 +170,14 @@ TEST_CASE("what breaks the rules is answered with why, and the connection ends (
   };
   const Case cases[] = {
       {frame(fin | 3, "x"), 1002},
-      {frame(fin | text | test::rsv1, "x"), 1002},
-      {frame(fin | text, "x", false), 1002},
+      {frame(fin | text_frame | test::rsv1, "x"), 1002},
+      {frame(fin | text_frame, "x", false), 1002},
       {frame(fin | test::continuation, "x"), 1002},
       {frame(fin | test::close_frame, closing(1005)), 1002},
-      {frame(fin | text, "\xff"), 1007},
+      {frame(fin | text_frame, "\xff"), 1007},
       {frame(fin | test::close_frame, closing(1000, "\xff")), 1007},
-      {frame(fin | text, std::string(1'001, 'x')), 1009},
-      {frame(fin | text, std::string(500'000, 'x')), 1009},
+      {frame(fin | text_frame, std::string(1'001, 'x')), 1009},
+      {frame(fin | text_frame, std::string(500'000, 'x')), 1009},
   };
   for (const Case& one : cases) {
     CAPTURE(one.code);
@@ -185,7 +186,7 @@ TEST_CASE("what breaks the rules is answered with why, and the connection ends (
     Conversation echo(options);
     const Served served(echo.app);
     Raw client(served);
-    client.send(frame(fin | text, "ok") + one.bytes);
+    client.send(frame(fin | text_frame, "ok") + one.bytes);
     CHECK(client.next() == "text(ok)");
     CHECK(client.next().starts_with("close" + std::to_string(one.code) + "(a "));
     client.socket.close();
@@ -200,7 +201,7 @@ TEST_CASE("a client that vanishes is a message too, with code 1006") {
   const Served served(echo.app);
   {
     Raw client(served);
-    client.send(frame(fin | text, "a") + frame(fin | text, "cut").substr(0, 5));
+    client.send(frame(fin | text_frame, "a") + frame(fin | text_frame, "cut").substr(0, 5));
     CHECK(client.next() == "text(a)");
   }
   echo.wait();
@@ -213,7 +214,7 @@ TEST_CASE("a reset is an error, with code 1006") {
   const Served served(echo.app);
   {
     Raw client(served);
-    client.send(frame(fin | text, "a"));
+    client.send(frame(fin | text_frame, "a"));
     client.next();
     const linger now{1, 0};
     REQUIRE(setsockopt(client.socket.fileno(), SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
@@ -230,7 +231,7 @@ TEST_CASE("a handler that returns closes with 1000, one that throws with 1011") 
     Raw client(served);
     CHECK(client.next() == "text(bye)");
     CHECK(client.next() == "close1000()");
-    client.send(frame(fin | text, "late") + frame(fin | test::close_frame, closing(1000)));
+    client.send(frame(fin | text_frame, "late") + frame(fin | test::close_frame, closing(1000)));
     CHECK(client.next() == "end");
   }
   const test::Quiet quiet;
@@ -268,7 +269,7 @@ TEST_CASE("close waits for the client, drops what it still sends, and gives up i
   {
     Raw client(served);
     CHECK(client.next() == "close1001(going)");
-    client.send(frame(fin | text, "dropped") + frame(fin | test::close_frame, closing(1001)));
+    client.send(frame(fin | text_frame, "dropped") + frame(fin | test::close_frame, closing(1001)));
     CHECK(client.next() == "end");
   }
   patient.wait();
@@ -293,7 +294,7 @@ TEST_CASE("a server that stops closes with 1001, and its handlers see it") {
   Conversation echo;
   Served served(echo.app);
   Raw client(served);
-  client.send(frame(fin | text, "a"));
+  client.send(frame(fin | text_frame, "a"));
   CHECK(client.next() == "text(a)");
   green::GreenThread<void> stopping =
       green::spawn([&] { green::awaitlet(served.runner().stop()); });
@@ -335,7 +336,7 @@ TEST_CASE("receive has limits of time, and loses nothing by them") {
       },
       options);
   const Served served(waits.app);
-  const std::string bytes = frame(fin | text, "in halves");
+  const std::string bytes = frame(fin | text_frame, "in halves");
   Raw client(served, "", bytes.substr(0, 5));
   go.wait();
   client.send(bytes.substr(5));
@@ -365,7 +366,7 @@ TEST_CASE("a second receive at once is an error, many sends at once are messages
   Raw client(served);
   for (int i = 0; i < 50; ++i)
     CHECK(client.next() == "binary(" + std::string(100'000, static_cast<char>(i)) + ")");
-  client.send(frame(fin | text, "thanks"));
+  client.send(frame(fin | text_frame, "thanks"));
   CHECK(client.next() == "close1000()");
 }
 
@@ -401,7 +402,7 @@ TEST_CASE("a silent client is asked, and given up if it does not answer") {
   CHECK(client.next() == "ping()");
   client.send(frame(fin | pong, ""));
   CHECK(client.next() == "ping()");
-  client.send(frame(fin | text, "alive"));
+  client.send(frame(fin | text_frame, "alive"));
   CHECK(client.next() == "text(alive)");
   CHECK(client.next() == "ping()");
   CHECK(client.next() == "end");
@@ -489,7 +490,7 @@ TEST_CASE("a plain function may converse too, and return what it likes") {
   });
   const Served served(app);
   Raw client(served);
-  client.send(frame(fin | text, "hello"));
+  client.send(frame(fin | text_frame, "hello"));
   CHECK(client.next() == "text(plain hello)");
   CHECK(client.next() == "close1000()");
 }
