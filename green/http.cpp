@@ -2,10 +2,50 @@
 
 #include "../src/aio/web/server.hpp"
 
+#include <green/awaitlet.hpp>
 #include <green/convenience.hpp>
 #include <system_error>
 
 namespace green::http {
+
+std::string ClientResponse::read() { return green::detail::drive(response_.read()); }
+http::json ClientResponse::json() { return green::detail::drive(response_.json()); }
+std::string ClientResponse::read_chunk() { return green::detail::drive(response_.read_chunk()); }
+
+ClientResponse ClientSession::request(std::string method, std::string url, RequestOptions options) {
+  return ClientResponse(green::detail::drive(
+      session_.request(std::move(method), std::move(url), std::move(options))));
+}
+ClientResponse ClientSession::get(std::string url, RequestOptions options) {
+  return request("GET", std::move(url), std::move(options));
+}
+ClientResponse ClientSession::post(std::string url, RequestOptions options) {
+  return request("POST", std::move(url), std::move(options));
+}
+ClientResponse ClientSession::put(std::string url, RequestOptions options) {
+  return request("PUT", std::move(url), std::move(options));
+}
+ClientResponse ClientSession::patch(std::string url, RequestOptions options) {
+  return request("PATCH", std::move(url), std::move(options));
+}
+ClientResponse ClientSession::delete_(std::string url, RequestOptions options) {
+  return request("DELETE", std::move(url), std::move(options));
+}
+ClientResponse ClientSession::head(std::string url, RequestOptions options) {
+  return request("HEAD", std::move(url), std::move(options));
+}
+ClientResponse ClientSession::options(std::string url, RequestOptions options) {
+  return request("OPTIONS", std::move(url), std::move(options));
+}
+
+void ClientSession::close() { green::detail::drive(session_.close()); }
+
+ClientResponse urlopen(std::string url) {
+  SessionOptions options;
+  options.trust_env = true;
+  options.keepalive_timeout = 0;
+  return ClientSession(options).get(std::move(url));
+}
 
 void detail::serve(Socket& listener, aio::web::Handler handler,
                    const aio::web::ServerOptions& options) {

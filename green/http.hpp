@@ -1,15 +1,106 @@
 #pragma once
 
-// The HTTP server of a program that is all green. In the library uvlet-http.
+// HTTP for a program that is all green: a client, and a server. In the library uvlet-http.
 
+#include <aio/http.hpp>
 #include <aio/web/application.hpp>
 #include <aio/web/runner.hpp>
 #include <green/socket.hpp>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace green::http {
+
+using aio::http::ClientConnectorError;
+using aio::http::ClientError;
+using aio::http::ClientPayloadError;
+using aio::http::ClientResponseError;
+using aio::http::FormPart;
+using aio::http::Headers;
+using aio::http::InvalidURL;
+using aio::http::json;
+using aio::http::RequestOptions;
+using aio::http::ServerDisconnectedError;
+using aio::http::SessionOptions;
+using aio::http::TooManyRedirects;
+
+// aio::http::ClientResponse, blocking: its members say what they do and throw.
+class UVLET_API ClientResponse {
+ public:
+  explicit ClientResponse(aio::http::ClientResponse response) noexcept
+      : response_(std::move(response)) {}
+
+  int status() const noexcept { return response_.status(); }
+  const std::string& reason() const noexcept { return response_.reason(); }
+  const Headers& headers() const noexcept { return response_.headers(); }
+  const std::string& url() const noexcept { return response_.url(); }
+
+  // All of the body; again, the same.
+  // Blocks the green thread. Cancel point.
+  std::string read();
+  // Blocks the green thread. Cancel point.
+  std::string text() { return read(); }
+  // Blocks the green thread. Cancel point.
+  http::json json();
+  // The next bytes of the body; "" at its end.
+  // Blocks the green thread. Cancel point.
+  std::string read_chunk();
+
+  void raise_for_status() const { response_.raise_for_status(); }
+  void release() { response_.release(); }
+
+  // The same response for coroutines.
+  aio::http::ClientResponse& async() noexcept { return response_; }
+
+ private:
+  aio::http::ClientResponse response_;
+};
+
+// aio::http::ClientSession, blocking: see there for what a request does, and throws.
+class UVLET_API ClientSession {
+ public:
+  explicit ClientSession(SessionOptions options = SessionOptions())
+      : session_(std::move(options)) {}
+
+  // Sends a request, and gives the response once its head is there.
+  // Blocks the green thread. Cancel point.
+  ClientResponse request(std::string method, std::string url,
+                         RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse get(std::string url, RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse post(std::string url, RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse put(std::string url, RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse patch(std::string url, RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse delete_(std::string url, RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse head(std::string url, RequestOptions options = RequestOptions());
+  // Blocks the green thread. Cancel point.
+  ClientResponse options(std::string url, RequestOptions options = RequestOptions());
+
+  // Closes idle connections; later requests are logic_error.
+  // Blocks the green thread. Cancel point.
+  void close();
+  bool closed() const noexcept { return session_.closed(); }
+
+  // The same session for coroutines.
+  aio::http::ClientSession& async() noexcept { return session_; }
+
+ private:
+  aio::http::ClientSession session_;
+};
+
+// A GET on a connection of its own, through the proxies that the environment names. Throws as
+// ClientSession::get() does. Source: urllib.request.urlopen, but for a status of 400 and above,
+// which is the caller's to look at.
+// Blocks the green thread. Cancel point.
+UVLET_API ClientResponse urlopen(std::string url);
+
 namespace detail {
 
 UVLET_API void serve(Socket& listener, aio::web::Handler handler,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
 #include <llhttp/llhttp.h>
 
 namespace aio::http::detail {
@@ -75,6 +76,28 @@ std::vector<std::pair<std::string, std::string>> parse_form(std::string_view tex
                        decoded(one.substr(std::min(equals + 1, one.size())), true));
   }
   return pairs;
+}
+
+void append_field(std::string& output, std::string_view name, std::string_view value) {
+  output += name;
+  output += ": ";
+  output += value;
+  output += "\r\n";
+}
+
+std::string base64(std::string_view bytes) {
+  static constexpr char digits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i)
+      group = group << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0u);
+    for (std::size_t i = 0; i < 4; ++i)
+      text += at + i <= bytes.size() ? digits[group >> (18 - 6 * i) & 63] : '=';
+  }
+  return text;
 }
 
 std::string_view trimmed(std::string_view text) noexcept {

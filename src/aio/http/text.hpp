@@ -31,6 +31,12 @@ UVLET_API std::optional<std::time_t> parse_date(const std::string& text);
 // The current one; made once a second.
 UVLET_API std::string_view date_now();
 
+// "name: value" and the end of the line; both are checked already.
+void append_field(std::string& output, std::string_view name, std::string_view value);
+
+// Source: RFC 4648, 4.
+UVLET_API std::string base64(std::string_view bytes);
+
 // Blanks at the ends taken off.
 std::string_view trimmed(std::string_view text) noexcept;
 

@@ -1,5 +1,6 @@
 #include "exchange.hpp"
 
+#include "../http/chunks.hpp"
 #include "../http/text.hpp"
 
 #include <aio/to_thread.hpp>
@@ -16,8 +17,6 @@ namespace {
 using http::detail::Parser;
 using http::detail::ProtocolError;
 
-constexpr std::size_t joined_bytes_max =
-    16 * 1024;  // bodies that go out in one piece with the head
 constexpr std::size_t skipped_bytes_max = 256 * 1024;  // of a body that nobody read
 constexpr double linger_seconds = 2;
 constexpr std::size_t file_piece_bytes = 64 * 1024;
@@ -248,18 +247,12 @@ void Exchange::begin_head(int status, const http::Headers& headers) {
   output_ += http::detail::reason_of(status);
   output_ += "\r\n";
   for (const auto& [name, value] : headers) {
-    output_ += name;
-    output_ += ": ";
-    output_ += value;
-    output_ += "\r\n";
+    http::detail::append_field(output_, name, value);
     if (http::equal_ignoring_case(name, "Connection") && http::equal_ignoring_case(value, "close"))
       close_after_ = true;
   }
-  if (!headers.contains("Date")) {
-    output_ += "Date: ";
-    output_ += http::detail::date_now();
-    output_ += "\r\n";
-  }
+  if (!headers.contains("Date"))
+    http::detail::append_field(output_, "Date", http::detail::date_now());
   if (!headers.contains("Server")) output_ += "Server: uvlet\r\n";
 }
 
@@ -280,7 +273,7 @@ task<void> Exchange::send(Response response) {
   if ((carries || parser.head().method == "HEAD") && !response.headers_.contains("Content-Length"))
     output_ += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   end_head();
-  if (!carries || body.size() <= joined_bytes_max) {
+  if (!carries || body.size() <= http::detail::joined_bytes_max) {
     if (carries) output_ += body;
     co_await connection.send(output_, options.request_timeout);
   } else {
@@ -346,25 +339,13 @@ task<void> Exchange::write(std::shared_ptr<Stream> stream, std::string_view data
     co_await connection.send(data, options.request_timeout);
     co_return;
   }
-  char size[20];
-  const int digits = std::snprintf(size, sizeof size, "%zx\r\n", data.size());
-  output_.assign(size, static_cast<std::size_t>(digits));
-  if (data.size() > joined_bytes_max) {
-    co_await connection.send(output_, options.request_timeout);
-    co_await connection.send(data, options.request_timeout);
-    output_ = "\r\n";
-  } else {
-    output_ += data;
-    output_ += "\r\n";
-  }
-  co_await connection.send(output_, options.request_timeout);
+  co_await http::detail::send_chunk(connection, output_, data, options.request_timeout);
 }
 
 task<void> Exchange::write_eof(std::shared_ptr<Stream> stream) {
   if (std::exchange(stream->ended, true)) co_return;
   if (chunked_) {
-    static constexpr std::string_view last_chunk = "0\r\n\r\n";
-    co_await connection.send(last_chunk, options.request_timeout);
+    co_await connection.send(http::detail::last_chunk, options.request_timeout);
   } else if (const std::string* length = stream->headers.find("Content-Length");
              length && has_body(stream->status) && std::to_string(stream->sent) != *length) {
     close_after_ = true;  // shorter than was promised: the client must notice
