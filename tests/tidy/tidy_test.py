@@ -115,6 +115,7 @@ def includes(path):
 # Libraries of their own, by the folders and the files that are part of them.
 MODULES = {"http": "http", "web": "http", "http.hpp": "http", "http.cpp": "http", "web.hpp": "http",
            "websocket.hpp": "http",
+           "websocket.cpp": "http",
            "ssl.cpp": "tls"}
 
 

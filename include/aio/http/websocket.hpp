@@ -2,6 +2,7 @@
 
 // WebSockets as both ends see them. In the library uvlet-http, where wslay and OpenSSL were found.
 
+#include <aio/http/errors.hpp>
 #include <aio/http/json.hpp>
 #include <aio/task.hpp>
 
@@ -53,6 +54,11 @@ struct Message {
 struct UVLET_API WebSocketError : std::runtime_error {
   WebSocketError(int status, const std::string& what) : std::runtime_error(what), code(status) {}
   int code;
+};
+
+// The server does not agree to a WebSocket; 101: it does, but not as it has to.
+struct UVLET_API WSServerHandshakeError : ClientResponseError {
+  using ClientResponseError::ClientResponseError;
 };
 
 // aiohttp's, for both ends.
