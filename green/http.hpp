@@ -6,6 +6,7 @@
 #include <aio/web/application.hpp>
 #include <aio/web/runner.hpp>
 #include <green/socket.hpp>
+#include <green/websocket.hpp>
 
 #include <memory>
 #include <string>
@@ -82,6 +83,10 @@ class UVLET_API ClientSession {
   ClientResponse head(std::string url, RequestOptions options = RequestOptions());
   // Blocks the green thread. Cancel point.
   ClientResponse options(std::string url, RequestOptions options = RequestOptions());
+
+  // Blocks the green thread. Cancel point.
+  WebSocket ws_connect(std::string url, WebSocketOptions options = WebSocketOptions(),
+                       RequestOptions request = RequestOptions());
 
   // Closes idle connections; later requests are logic_error.
   // Blocks the green thread. Cancel point.

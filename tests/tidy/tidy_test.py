@@ -45,6 +45,9 @@ THIRD_PARTY = [
     ("src/aio/http/cookies.cpp", "libpsl.h", "knows where anybody may have a name"),
     ("src/aio/http/content_decoder.cpp", "zlib.h", "undoes gzip and deflate"),
     ("src/aio/http/content_decoder.cpp", "brotli/*", "undoes br"),
+    ("src/aio/http/websocket_codec.cpp", "wslay/*", "reads and writes frames"),
+    ("src/aio/http/websocket_deflate.cpp", "zlib.h", "packs messages"),
+    ("src/aio/http/websocket_handshake.cpp", "openssl/*", "SHA-1 and base64"),
     ("include/aio/http/json.hpp", "nlohmann/*", "users have JSON as this library's values"),
     ("src/aio/to_thread.cpp", "uv.h", "gives work to the thread pool"),
 ]
@@ -111,6 +114,8 @@ def includes(path):
 
 # Libraries of their own, by the folders and the files that are part of them.
 MODULES = {"http": "http", "web": "http", "http.hpp": "http", "http.cpp": "http", "web.hpp": "http",
+           "websocket.hpp": "http",
+           "websocket.cpp": "http",
            "ssl.cpp": "tls"}
 
 

@@ -2,6 +2,7 @@
 
 #include <aio/http/options.hpp>
 #include <aio/http/response.hpp>
+#include <aio/http/websocket.hpp>
 #include <aio/task.hpp>
 
 #include <memory>
@@ -44,6 +45,12 @@ class UVLET_API ClientSession {
   task<ClientResponse> options(std::string url, RequestOptions options = RequestOptions());
   task<ClientResponse> request(std::string method, std::string url,
                                RequestOptions options = RequestOptions());
+
+  // A WebSocket at a URL of ws, wss, http or https. `request` has what else goes with the request
+  // for it: headers, such as Origin; auth; the timeout, which is for the handshake alone. Throws
+  // WSServerHandshakeError, and as request() does. Where uvlet was built with wslay and OpenSSL.
+  task<WebSocket> ws_connect(std::string url, WebSocketOptions options = WebSocketOptions(),
+                             RequestOptions request = RequestOptions());
 
   // Closes idle connections; what is in flight goes on, later requests are logic_error. Again:
   // nothing.

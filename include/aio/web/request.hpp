@@ -78,6 +78,7 @@ class UVLET_API Request {
   friend struct detail::Exchange;
   friend struct detail::ApplicationState;
   friend class StreamResponse;
+  friend class WebSocketResponse;
   friend class Application;
   explicit Request(detail::Exchange& exchange);
 

@@ -14,6 +14,7 @@ namespace aio::web {
 class Request;
 class StreamResponse;
 class FileResponse;
+class WebSocketResponse;
 
 namespace detail {
 struct Exchange;
@@ -30,6 +31,7 @@ class UVLET_API Response {
                     std::string content_type = "text/plain; charset=utf-8");
   Response(StreamResponse stream);
   Response(FileResponse file);
+  Response(WebSocketResponse socket);
   Response(Response&&) noexcept;
   Response& operator=(Response&&) noexcept;
   ~Response();

@@ -39,14 +39,17 @@ bool is_timeout(const std::system_error& error) noexcept {
 
 }  // namespace
 
-Exchange::Exchange(http::detail::Connection& bytes, Address peer, const ServerOptions& how)
-    : connection(bytes),
+Exchange::Exchange(std::shared_ptr<http::detail::Connection> bytes, Address peer,
+                   const ServerOptions& how)
+    : shared(std::move(bytes)),
+      connection(*shared),
       parser(Parser::Of::requests, limits_of(how)),
       remote(std::move(peer)),
       options(how) {}
 
-void Exchange::stop() noexcept {
+void Exchange::stop() {
   stopping_ = true;
+  if (upgrade_) upgrade_->stop();
   if (idle_) connection.descriptor.close();
 }
 
@@ -122,20 +125,30 @@ task<bool> Exchange::answer(const Respond& respond) {
   }
   Request request(*this);
   std::optional<Response> response;
+  std::exception_ptr error;
   OpenFile file;
   try {
     response = co_await respond(request);
+    if (response->status_ == 101 && !upgrade_)
+      throw std::logic_error("a handler returned a WebSocketResponse that it did not prepare");
     if (response->file_) file = co_await open_file(*response->file_, request, *response);
   } catch (const HTTPException& exception) {
     response = response_of(exception);
+    error = std::current_exception();
   } catch (const uvlet::CancelledError&) {
     throw;
   } catch (const uvlet::GreenletExit&) {
     throw;
   } catch (...) {
-    uvlet::report_exception(*uvlet::Hub::get().running(), std::current_exception());
-    if (response_status_ != 0) co_return false;  // cut short: the client must notice
+    error = std::current_exception();
+    if (!upgrade_) uvlet::report_exception(*uvlet::Hub::get().running(), error);
+    if (response_status_ != 0 && !upgrade_) co_return false;  // cut short: the client must notice
     response.emplace("500: Internal Server Error", 500);
+  }
+  if (upgrade_) {
+    co_await upgrade_->finish(std::move(error));
+    if (options.access_log) log(request);
+    co_return false;
   }
   if (response->stream_) {
     if (!response->stream_->exchange) co_await prepare(response->stream_);
@@ -337,6 +350,19 @@ task<void> Exchange::write_eof(std::shared_ptr<Stream> stream) {
              length && has_body(stream->status) && std::to_string(stream->sent) != *length) {
     close_after_ = true;  // shorter than was promised: the client must notice
   }
+}
+
+task<void> Exchange::switch_protocols(http::Headers headers) {
+  if (response_status_ != 0) throw std::logic_error("a second response to one request");
+  if (stopping_) throw HTTPException(503);
+  begin_head(101, headers);
+  output_ += "\r\n";
+  co_await connection.send(output_, options.request_timeout);
+}
+
+void Exchange::hand_over(std::unique_ptr<Upgrade> upgrade) {
+  upgrade_ = std::move(upgrade);
+  if (stopping_) upgrade_->stop();
 }
 
 task<void> Exchange::refuse(int status, std::string text) {

@@ -10,7 +10,9 @@
 #include <aio/web/runner.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace aio::web::detail {
@@ -51,20 +53,33 @@ struct OpenFile {
 // HTTPException.
 task<OpenFile> open_file(File& file, const Request& request, Response& response);
 
+// Another protocol that has taken over the connection. It ends when this is destroyed.
+struct Upgrade {
+  virtual ~Upgrade() = default;
+  // The handler has ended, perhaps with an exception. Called once.
+  virtual task<void> finish(std::exception_ptr error) = 0;
+  // The server stops.
+  virtual void stop() = 0;
+};
+
 struct Exchange {
-  Exchange(http::detail::Connection& connection, Address peer, const ServerOptions& how);
+  Exchange(std::shared_ptr<http::detail::Connection> bytes, Address peer, const ServerOptions& how);
 
   // Answers requests until the connection ends, and closes it.
   task<void> serve(Respond respond);
   // The server stops: what is idle ends at once, what is busy after its response.
-  void stop() noexcept;
+  void stop();
 
   // --- for Request and the responses ---
   task<std::string> read_chunk();
   task<void> prepare(std::shared_ptr<Stream> stream);
   task<void> write(std::shared_ptr<Stream> stream, std::string_view data);
   task<void> write_eof(std::shared_ptr<Stream> stream);
+  // Says 101 with these fields; what follows on the connection is for another protocol.
+  task<void> switch_protocols(http::Headers headers);
+  void hand_over(std::unique_ptr<Upgrade> upgrade);
 
+  const std::shared_ptr<http::detail::Connection> shared;  // also with what takes over
   http::detail::Connection& connection;
   http::detail::Parser parser;
   Address remote;
@@ -95,6 +110,7 @@ struct Exchange {
   bool close_after_ = false;
   bool idle_ = true;
   bool stopping_ = false;
+  std::unique_ptr<Upgrade> upgrade_;
 };
 
 }  // namespace aio::web::detail

@@ -35,16 +35,20 @@ class Counted {
   std::shared_ptr<OpenConnection> open_;
 };
 
-task<void> serve(Counted counted, std::unique_ptr<http::detail::Connection> connection,
+task<void> serve(Counted counted, std::shared_ptr<http::detail::Connection> connection,
                  Address peer) {
   ServerState& server = counted.state();
-  Exchange exchange(*connection, std::move(peer), server.options);
+  Exchange exchange(connection, std::move(peer), server.options);
   counted.open().exchange = &exchange;
   if (server.stopping) exchange.stop();
   struct Gone {
     OpenConnection& open;
-    ~Gone() { open.exchange = nullptr; }
-  } gone{counted.open()};
+    http::detail::Connection& connection;  // which others may keep
+    ~Gone() {
+      open.exchange = nullptr;
+      connection.descriptor.close();
+    }
+  } gone{counted.open(), *connection};
   try {
     co_await exchange.serve(server.respond);
   } catch (const CancelledError&) {
@@ -82,7 +86,7 @@ void ServerState::listen(int fd) {
 }
 
 void ServerState::begin(int fd, std::unique_ptr<uvlet::Transport> transport, Address peer) {
-  auto connection = std::make_unique<http::detail::Connection>(fd, std::move(transport));
+  auto connection = std::make_shared<http::detail::Connection>(fd, std::move(transport));
   auto opened = std::make_shared<OpenConnection>();
   Counted counted(shared_from_this(), opened);
   opened->task = create_task(serve(std::move(counted), std::move(connection), std::move(peer)));
