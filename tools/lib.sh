@@ -46,16 +46,17 @@ packages_to_remove() {
   "$@" --simulate 2>/dev/null </dev/null | sed -n 's/^Remv \([^ ]*\).*/\1/p'
 }
 
-# Installs what is missing of PACKAGES. Where nothing is missing apt is not touched, so that neither
-# root nor a network is needed.
+# install_packages [PACKAGE...]: installs what is missing of these, of PACKAGES if none is named. Where
+# nothing is missing apt is not touched, so that neither root nor a network is needed.
 install_packages() {
   local package missing=() as_root=() conflicting=() apt install
 
+  (($# > 0)) || set -- "${PACKAGES[@]}"
   if ! command -v dpkg-query >/dev/null; then
-    progress "not a Debian system: taking it that these are there: ${PACKAGES[*]}"
+    progress "not a Debian system: taking it that these are there: $*"
     return 0
   fi
-  for package in "${PACKAGES[@]}"; do
+  for package in "$@"; do
     is_installed "$package" || missing+=("$package")
   done
   ((${#missing[@]} > 0)) || return 0
@@ -88,6 +89,12 @@ install_packages() {
   fi
   progress 'apt-get install'
   run_logged build/apt-install.log "${install[@]}"
+}
+
+# The browser that one test opens a page in, which says so where there is none: it is ten times as
+# large as all else.
+install_browser() {
+  install_packages chromium || progress 'no chromium: its test does not open the page'
 }
 
 # --- building -------------------------------------------------------------------------------------
