@@ -1,0 +1,341 @@
+// Against the WebSockets of others, at both ends: Python's websockets, aiohttp, and ws of node.
+
+#include "served.hpp"
+
+#include <aio/http.hpp>
+#include <aio/subprocess.hpp>
+#include <aio/websocket.hpp>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+using aio::task;
+using aio::http::ClientSession;
+using aio::http::Message;
+using aio::http::MsgType;
+using aio::http::WebSocket;
+using aio::http::WebSocketOptions;
+using green::awaitlet;
+using test::Served;
+
+namespace web = aio::web;
+
+namespace {
+
+constexpr const char* websockets_server = R"(
+import asyncio, sys, websockets
+
+async def serve(socket):
+    async for message in socket:
+        if message == "close":
+            await socket.close(4004, "as you like")
+        elif message == "ping":
+            await (await socket.ping(b"from python"))
+            await socket.send("pong")
+        elif message == "fragments":
+            await socket.send(["in ", "five ", "frag", "ments", ""])
+        elif message == "vanish":
+            socket.transport.abort()
+        else:
+            await socket.send(message)
+
+async def main():
+    async with websockets.serve(serve, "127.0.0.1", 0, subprotocols=["chat"],
+                                max_size=None) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.get_event_loop().run_in_executor(None, sys.stdin.read)
+
+asyncio.run(main())
+)";
+
+constexpr const char* aiohttp_server = R"(
+import asyncio, sys
+from aiohttp import web, WSMsgType
+
+async def serve(request):
+    socket = web.WebSocketResponse(protocols=["chat"], max_msg_size=0)
+    await socket.prepare(request)
+    async for message in socket:
+        if message.data == "close":
+            await socket.close(code=4004, message=b"as you like")
+        elif message.data == "ping":
+            await socket.ping(b"from aiohttp")
+            await socket.send_str("pong")
+        elif message.data == "fragments":
+            await socket.send_str("in five fragments")
+        elif message.data == "vanish":
+            request.transport.abort()
+        elif message.type == WSMsgType.TEXT:
+            await socket.send_str(message.data)
+        else:
+            await socket.send_bytes(message.data)
+    return socket
+
+async def main():
+    app = web.Application()
+    app.router.add_get("/", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(site._server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_event_loop().run_in_executor(None, sys.stdin.read)
+
+asyncio.run(main())
+)";
+
+constexpr const char* node_server = R"(
+const { WebSocketServer } = require('ws');
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: { threshold: 0 },
+                                     handleProtocols: offered => offered.has('chat') ? 'chat' : false });
+server.on('listening', () => console.log(server.address().port));
+server.on('connection', socket => {
+  socket.on('message', (data, binary) => {
+    const text = binary ? '' : data.toString();
+    if (text === 'close') socket.close(4004, 'as you like');
+    else if (text === 'ping') { socket.once('pong', () => socket.send('pong')); socket.ping('node'); }
+    else if (text === 'fragments') {
+      for (const [piece, fin] of [['in ', false], ['five ', false], ['frag', false], ['ments', true]])
+        socket.send(piece, { fin });
+    }
+    else if (text === 'vanish') socket.terminate();
+    else socket.send(data, { binary });
+  });
+});
+process.stdin.resume();
+process.stdin.on('end', () => process.exit());
+)";
+
+// What a client of theirs does with our server, which says "done" when that went as it should.
+constexpr const char* websockets_client = R"(
+import asyncio, sys, websockets
+
+async def converse(url, **options):
+    async with websockets.connect(url, subprotocols=["soap", "chat"], max_size=None,
+                                  **options) as socket:
+        assert socket.subprotocol == "chat", socket.subprotocol
+        for size in (0, 1, 125, 126, 65535, 65536, 2000000):
+            await socket.send("é" * size)
+            assert await socket.recv() == "é" * size, size
+            await socket.send(b"\xff" * size)
+            assert await socket.recv() == b"\xff" * size, size
+        await socket.send(["frag", "ments", "", " of text"])
+        assert await socket.recv() == "fragments of text"
+        await (await socket.ping(b"x" * 125))
+        await socket.send("close")
+        try:
+            await socket.recv()
+            assert False, "closed?"
+        except websockets.ConnectionClosedError as closed:
+            assert closed.rcvd.code == 4004 and closed.rcvd.reason == "as you like", closed
+
+async def refused(url, status):
+    try:
+        async with websockets.connect(url):
+            assert False, "accepted?"
+    except websockets.InvalidStatusCode as error:
+        assert error.status_code == status, error
+
+async def main():
+    url = sys.argv[1]
+    await converse(url)
+    await converse(url, compression=None)
+    await asyncio.gather(*[converse(url) for _ in range(5)])
+    await refused(url.replace("/ws", "/missing"), 404)
+    async with websockets.connect(url) as socket:
+        await socket.close(3333, "bye")
+        assert socket.close_code == 3333, socket.close_code
+    print("done")
+
+asyncio.run(main())
+)";
+
+constexpr const char* node_client = R"(
+const WebSocket = require('ws');
+const assert = require('assert');
+const url = process.argv[2];
+function converse(options) {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, ['soap', 'chat'], options);
+    const sizes = [0, 1, 125, 126, 65535, 65536, 2000000];
+    let pongs = 0, turn = 0;
+    const next = () => {
+      if (turn < 2 * sizes.length) {
+        const size = sizes[turn >> 1];
+        socket.send(turn % 2 ? Buffer.alloc(size, 255) : 'é'.repeat(size));
+      } else socket.send('close');
+    };
+    socket.on('open', () => { assert.equal(socket.protocol, 'chat'); socket.ping('x'); next(); });
+    socket.on('pong', data => { assert.equal(data.toString(), 'x'); ++pongs; });
+    socket.on('message', (data, binary) => {
+      const size = sizes[turn >> 1];
+      assert.equal(binary, turn % 2 === 1);
+      if (binary) assert.ok(data.equals(Buffer.alloc(size, 255)));
+      else assert.equal(data.toString(), 'é'.repeat(size));
+      ++turn; next();
+    });
+    socket.on('close', (code, reason) => {
+      assert.equal(code, 4004); assert.equal(reason.toString(), 'as you like');
+      assert.equal(pongs, 1); assert.equal(turn, 14); resolve();
+    });
+    socket.on('error', reject);
+  });
+}
+(async () => {
+  await converse({ perMessageDeflate: { threshold: 0 } });
+  await converse({ perMessageDeflate: { threshold: 0, serverNoContextTakeover: true,
+                                        clientNoContextTakeover: true, serverMaxWindowBits: 10,
+                                        clientMaxWindowBits: 10 } });
+  await converse({ perMessageDeflate: false });
+  console.log('done');
+})().catch(error => { console.error(error); process.exit(1); });
+)";
+
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) result += c == '\'' ? "'\\''" : std::string(1, c);
+  return result + "'";
+}
+
+std::string python(const std::string& script) { return "/usr/bin/python3 -c " + quoted(script); }
+// Debian's node finds Debian's packages there by itself.
+std::string node(const std::string& script) {
+  return "env NODE_PATH=/usr/share/nodejs node -e " + quoted(script) + " --";
+}
+
+// Whether a command can be run; a line says so if not.
+bool works(const std::string& command) {
+  const bool found = std::system((command + " >/dev/null 2>&1").c_str()) == 0;
+  if (!found) MESSAGE("does not work here, and is not tested: ", command);
+  return found;
+}
+
+bool has_websockets() { return works("/usr/bin/python3 -c 'import websockets'"); }
+bool has_aiohttp() { return works("/usr/bin/python3 -c 'import aiohttp'"); }
+bool has_node() { return works("NODE_PATH=/usr/share/nodejs node -e \"require('ws')\""); }
+
+aio::Process start(const std::string& command) {
+  aio::ProcessOptions options;
+  options.in = options.out = aio::PIPE;
+  return awaitlet(aio::create_subprocess_shell("exec " + command, options));
+}
+
+// A server that tells its port, and lives as long as this.
+class Peer {
+ public:
+  explicit Peer(const std::string& command) : process_(start(command)) {
+    const std::string line = awaitlet(process_.out().readline());
+    REQUIRE_MESSAGE(!line.empty(), "the server does not start");
+    url_ = "ws://127.0.0.1:" + line.substr(0, line.find('\n')) + "/";
+  }
+  ~Peer() {
+    if (!process_.returncode()) process_.kill();
+    awaitlet(process_.wait());
+  }
+  const std::string& url() const { return url_; }
+
+ private:
+  aio::Process process_;
+  std::string url_;
+};
+
+std::string brief(const Message& message) {
+  return (message.last() ? std::to_string(message.code) + " " : "") + message.data;
+}
+
+// All that our client does with a server of theirs.
+void converse(const std::string& url, bool compress) {
+  CAPTURE(compress);
+  ClientSession session;
+  WebSocketOptions options;
+  options.protocols = {"soap", "chat"};
+  options.compress = compress;
+  const auto connect = [&] { return awaitlet(session.ws_connect(url, options)); };
+  WebSocket socket = connect();
+  CHECK(socket.protocol() == "chat");
+  CHECK(socket.compressed() == compress);
+  for (const std::size_t size : {0, 1, 125, 126, 65'535, 65'536, 2'000'000}) {
+    CAPTURE(size);
+    awaitlet(socket.send_str(std::string(size, 'x')));
+    CHECK(awaitlet(socket.receive_str()) == std::string(size, 'x'));
+    awaitlet(socket.send_bytes(std::string(size, '\xff')));
+    CHECK(awaitlet(socket.receive_bytes()) == std::string(size, '\xff'));
+  }
+  awaitlet(socket.ping("hello"));
+  awaitlet(socket.send_str("ping"));
+  CHECK(awaitlet(socket.receive_str()) == "pong");
+  awaitlet(socket.send_str("fragments"));
+  CHECK(awaitlet(socket.receive_str()) == "in five fragments");
+  awaitlet(socket.send_str("close"));
+  CHECK(brief(awaitlet(socket.receive())) == "4004 as you like");
+  CHECK(socket.close_code() == 4004);
+  WebSocket other = connect();
+  CHECK(awaitlet(other.close(3333, "bye")));
+  CHECK(other.close_code() == 3333);
+  WebSocket cut = connect();
+  awaitlet(cut.send_str("vanish"));
+  CHECK(awaitlet(cut.receive()).last());
+  CHECK(cut.close_code() == 1006);
+}
+
+// What their client finds.
+web::Application echo() {
+  web::Application app;
+  app.router().add_get("/ws", [](web::Request& request) -> task<web::WebSocketResponse> {
+    WebSocketOptions options;
+    options.protocols = {"chat"};
+    web::WebSocketResponse socket(options);
+    co_await socket.prepare(request);
+    for (;;) {
+      const std::optional<Message> message = co_await socket.next();
+      if (!message) break;
+      if (message->data == "close")
+        co_await socket.close(4004, "as you like");
+      else if (message->type == MsgType::text)
+        co_await socket.send_str(message->data);
+      else
+        co_await socket.send_bytes(message->data);
+    }
+    co_return socket;
+  });
+  return app;
+}
+
+std::string told_by(const std::string& command) {
+  const Served served(echo());
+  return awaitlet(start(command + " ws://" + served.address().str() + "/ws").communicate()).first;
+}
+
+}  // namespace
+
+TEST_CASE("our client and the server of Python's websockets understand each other") {
+  if (!has_websockets()) return;
+  const Peer server(python(websockets_server));
+  converse(server.url(), true);
+  converse(server.url(), false);
+}
+
+TEST_CASE("our client and aiohttp's server understand each other") {
+  if (!has_aiohttp()) return;
+  const Peer server(python(aiohttp_server));
+  converse(server.url(), true);
+  converse(server.url(), false);
+}
+
+TEST_CASE("our client and the server of node's ws understand each other") {
+  if (!has_node()) return;
+  const Peer server(node(node_server));
+  converse(server.url(), true);
+  converse(server.url(), false);
+}
+
+TEST_CASE("the client of Python's websockets and our server understand each other") {
+  if (!has_websockets()) return;
+  CHECK(told_by(python(websockets_client)) == "done\n");
+}
+
+TEST_CASE("the client of node's ws and our server understand each other") {
+  if (!has_node()) return;
+  CHECK(told_by(node(node_client)) == "done\n");
+}
