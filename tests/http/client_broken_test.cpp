@@ -62,8 +62,19 @@ TEST_CASE("a body that is cut short is never taken for whole") {
   CHECK(holds(Outcome(chunked + "3\r\nabc\r\n").failed, "payload: "));
   CHECK(holds(Outcome(chunked + "3\r\nabc\r\n0\r\n").failed, "payload: "));
   CHECK(Outcome(chunked + "3\r\nabc\r\n0\r\n\r\n").body == "abc");
-  CHECK(holds(Outcome(chunked + "nonsense\r\n").failed, "payload: "));
+  const Outcome nonsense(chunked + "nonsense\r\n");
+  CHECK(holds(nonsense.failed, "payload: "));
+  CHECK(nonsense.status == 200);  // of reading, not of the request
   CHECK(Outcome("HTTP/1.1 200 OK\r\n\r\nuntil the end").body == "until the end");
+}
+
+TEST_CASE("what came before a body's fault can be read, and the fault again") {
+  const Answering server(chunked + "3\r\nabc\r\nnonsense\r\n");
+  green::http::ClientSession session;
+  green::http::ClientResponse response = session.get(server.url());
+  CHECK(response.read_chunk() == "abc");
+  for (int i = 0; i < 2; ++i) CHECK_THROWS_AS(response.read_chunk(), http::ClientPayloadError);
+  until([&] { return server.open == 0; });
 }
 
 TEST_CASE("what is no HTTP says so") {

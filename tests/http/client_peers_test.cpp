@@ -21,7 +21,8 @@ async def echo(request):
 async def form(request):
     found = {}
     for name, value in (await request.post()).items():
-        found[name] = [value.filename, value.file.read().decode()] if hasattr(value, "file") else value
+        is_file = hasattr(value, "file")
+        found[name] = [value.filename, value.file.read().decode()] if is_file else value
     return web.json_response(found)
 
 async def stream(request):

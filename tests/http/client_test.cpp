@@ -2,6 +2,8 @@
 
 #include "client_support.hpp"
 
+#include <thread>
+
 using aio::task;
 using test::count;
 using test::holds;
@@ -317,6 +319,9 @@ TEST_CASE("a closed session, and one of another thread, refuse") {
   const Served served(telling());
   green::http::ClientSession session;
   session.get(url_of(served)).read();
+  std::thread([&] {
+    CHECK_THROWS_AS(aio::run(session.async().get(url_of(served))), std::logic_error);
+  }).join();
   CHECK_FALSE(session.closed());
   session.close();
   session.close();
@@ -325,4 +330,18 @@ TEST_CASE("a closed session, and one of another thread, refuse") {
   http::SessionOptions options;
   options.limit = -1;
   CHECK_THROWS_AS(green::http::ClientSession{options}, std::invalid_argument);
+}
+
+TEST_CASE("an address of IPv6 stands in brackets") {
+  std::vector<std::string> requests;
+  const test::Scripted server(
+      [&](green::Socket& socket, int) {
+        requests.push_back(test::receive_request(socket));
+        socket.sendall(test::reply("six"));
+      },
+      green::listen(green::Address("::1", 0)));
+  const std::string host = "[::1]:" + std::to_string(server.port());
+  green::http::ClientSession session;
+  CHECK(session.get("http://" + host + "/").read() == "six");
+  CHECK(head_of(requests, "Host") == host);
 }

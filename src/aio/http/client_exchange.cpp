@@ -181,9 +181,14 @@ void ClientExchange::pump() {
       if (event == Parser::Event::more) return;
     }
   } catch (const ProtocolError& error) {
-    close();
-    throw ClientPayloadError(name() + ": the body breaks the protocol: " + error.what());
+    fail_body(std::string("the body breaks the protocol: ") + error.what());
   }
+}
+
+// For who reads, once what came before is read.
+void ClientExchange::fail_body(const std::string& why) {
+  body_failure_ = std::make_exception_ptr(ClientPayloadError(name() + ": " + why));
+  close();
 }
 
 // The connection serves the next request, if it can.
@@ -200,6 +205,7 @@ task<std::string> ClientExchange::read_chunk(std::shared_ptr<ClientExchange> sel
   for (;;) {
     std::string data = self->decode();
     if (!data.empty()) co_return data;
+    if (self->body_failure_) std::rethrow_exception(self->body_failure_);
     if (self->ended_) co_return std::string();
     if (!self->open())
       throw ClientError(self->name() +
@@ -232,8 +238,9 @@ std::string ClientExchange::decode() {
     used_ = raw_.size() - input.size();
     if (data.empty() && ended_) decoder_->finish();
   } catch (const ClientPayloadError& error) {
-    close();
-    throw ClientPayloadError(name() + ": " + error.what());
+    fail_body(error.what());
+    decoder_.reset();
+    used_ = raw_.size();
   }
   if (used_ == raw_.size()) {
     raw_.clear();
@@ -244,9 +251,9 @@ std::string ClientExchange::decode() {
 
 task<std::string> ClientExchange::read(std::shared_ptr<ClientExchange> self) {
   while (!self->whole_) {
-    const std::string data = co_await read_chunk(self);
-    self->body_ += data;
+    std::string data = co_await read_chunk(self);
     self->whole_ = data.empty();
+    self->body_ = self->body_.empty() ? std::move(data) : std::move(self->body_) + data;
   }
   co_return self->body_;
 }

@@ -92,6 +92,7 @@ class ClientExchange {
   std::optional<Duration> limit() const;
   bool late() const noexcept;
   std::string name() const;
+  void fail_body(const std::string& why);
   [[noreturn]] void fail(std::exception_ptr error);
   [[noreturn]] void fail_timeout();
   [[noreturn]] void fail_cut_short(const std::string& why);
@@ -109,8 +110,9 @@ class ClientExchange {
   bool go_on_ = false;      // the server waits for the body
   std::uint64_t sent_ = 0;  // bytes of the body, to see whether that gets on
   std::uint64_t body_bytes_ = 0;
-  std::exception_ptr body_error_;  // what producing the body threw
-  std::string send_error_;         // why not all of the request was sent
+  std::exception_ptr body_error_;    // what producing the body threw
+  std::exception_ptr body_failure_;  // what is wrong with the response's body, behind raw_
+  std::string send_error_;           // why not all of the request was sent
   std::string output_;
   std::string raw_;       // of the response's body, still coded
   std::size_t used_ = 0;  // of raw_

@@ -23,7 +23,10 @@ task<Lease> Pool::acquire(std::shared_ptr<Pool> self, Endpoint to, bool fresh) {
   if (self->places_) co_await self->places_->acquire();
   lease.in_whole_ = true;
   ++self->in_use_;
-  if (!fresh) lease.connection_ = self->take(lease.host_->second);
+  if (fresh)
+    self->close_idle(lease.host_->second);
+  else
+    lease.connection_ = self->take(lease.host_->second);
   if (!lease.connection_) {
     self->make_room();
     lease.connection_ = co_await open_connection(std::move(to));
@@ -62,6 +65,12 @@ Pool::Owned Pool::take(Host& host) noexcept {
     if (connection->idle_until > now && connection->alive()) return connection;
   }
   return nullptr;
+}
+
+// One has died: so may have the others.
+void Pool::close_idle(Host& host) noexcept {
+  idle_ -= host.idle.size();
+  host.idle.clear();
 }
 
 // For a connection that is about to be made: its place is taken already.

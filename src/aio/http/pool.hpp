@@ -53,6 +53,7 @@ class Pool final : public std::enable_shared_from_this<Pool>, private uvlet::Tim
   void leave(Hosts::iterator host) noexcept;
   void put(Hosts::iterator host, Owned connection);
   Owned take(Host& host) noexcept;
+  void close_idle(Host& host) noexcept;
   void make_room() noexcept;
   void close_oldest() noexcept;
   Hosts::iterator oldest() noexcept;
