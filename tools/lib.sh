@@ -116,6 +116,11 @@ build() {
       options+=(-Dbench=false)
       compilers=(CC='ccache clang' CXX='ccache clang++')
       ;;
+    fuzz)
+      options=(-Dbuildtype=debugoptimized -Doptimization=1 -Dfuzz=true -Dbench=false
+        '-Db_sanitize=address,undefined' -Db_lundef=false)
+      compilers=(CC='ccache clang' CXX='ccache clang++')
+      ;;
     valgrind) options+=(-Dvalgrind=true -Dbench=false) ;;
     coverage)
       options=(-Dbuildtype=debugoptimized -Doptimization=0 -Db_coverage=true -Dbench=false) ;;

@@ -7,6 +7,7 @@
 #include <string>
 
 using std::string_literals::operator""s;
+using test::Limits;
 using test::parse;
 using test::Parser;
 
@@ -186,6 +187,28 @@ TEST_CASE("what only looks strange is served") {
            "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n"s,
        })
     CHECK_MESSAGE(parse(bytes).find("error") == std::string::npos, (bytes + " -> " + parse(bytes)));
+}
+
+TEST_CASE("what begins with a CR that ends no line is refused, whatever follows it in memory") {
+  for (const std::string& bytes :
+       {"\r \r \r\n\r\n\r"s, "\r \r \r\n\r\n"s, "\r  \r\n\r\n"s,
+        "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n"s, "\r\n\rGET / HTTP/1.1\r\nHost: a\r\n\r\n"s})
+    CHECK(parse(bytes) == "error 400");
+  for (const std::string& bytes : {"\rX\r\n\r\n\r"s, "\rHTTP/1.1 200 OK\r\n\r\n"s})
+    CHECK(parse(bytes, Parser::Of::responses) == "error 400");
+}
+
+TEST_CASE("a line that is too long is refused as such, though it ends badly") {
+  Limits limits;
+  limits.line = 20;
+  for (const std::size_t size : {19, 20, 21, 22, 30}) {
+    const std::string bytes = std::string(size, 'a') + "\n";
+    std::vector<std::string_view> pieces;
+    for (const char& byte : bytes) pieces.emplace_back(&byte, 1);
+    const std::string whole = parse(bytes, Parser::Of::requests, false, limits);
+    CHECK(whole == (size > 21 ? "error 414" : "error 400"));
+    CHECK(parse(pieces, Parser::Of::requests, false, limits) == whole);
+  }
 }
 
 TEST_CASE("responses are held to the same rules") {

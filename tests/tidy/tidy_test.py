@@ -72,7 +72,7 @@ def files_of_the_project():
     for folder in FOLDERS:
         found += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     return sorted(path for path in found
-                  if path.suffix in TEXT and "__pycache__" not in path.parts and
+                  if path.suffix in TEXT and not {"__pycache__", "corpus"} & set(path.parts) and
                   path.name != ".git" and path.resolve() != pathlib.Path(__file__).resolve())
 
 

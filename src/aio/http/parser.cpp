@@ -145,10 +145,11 @@ std::size_t Parser::find_head_end(std::string_view input) {
     const void* found = std::memchr(input.data() + scanned_, '\n', input.size() - scanned_);
     if (!found) {
       scanned_ = input.size();
-      check_unfinished(input.size() - line_start_);
+      check_length(input.size() - line_start_);
       return 0;
     }
     const auto end = static_cast<std::size_t>(static_cast<const char*>(found) - input.data());
+    check_length(end - line_start_);
     if (end == line_start_ || input[end - 1] != '\r')
       throw ProtocolError(bad_request, "a line that does not end in CRLF");
     const std::string_view line = input.substr(line_start_, end - 1 - line_start_);
@@ -171,14 +172,14 @@ void Parser::fail_too_long() const {
                       "a header is longer than " + std::to_string(limits_.field) + " bytes");
 }
 
-void Parser::check_unfinished(std::size_t bytes) const {
+// Of a line without its LF, which has come or not.
+void Parser::check_length(std::size_t bytes) const {
   if (bytes > (lines_ == 0 ? limits_.line : limits_.field) + 1) fail_too_long();  // 1: a CR
 }
 
 void Parser::check_line(std::string_view line) {
-  if (line.size() > (lines_ == 0 ? limits_.line : limits_.field)) fail_too_long();
-  if (line.front() == ' ' || line.front() == '\t')
-    throw ProtocolError(bad_request, "a line that begins with a blank");
+  if (line.front() == ' ' || line.front() == '\t' || line.front() == '\r')
+    throw ProtocolError(bad_request, "a line that begins with a blank or a CR");
   if (line.front() == ':') throw ProtocolError(bad_request, "a header without a name");
   if (lines_ == 0 && of_ == Of::requests && std::count(line.begin(), line.end(), ' ') != 2)
     throw ProtocolError(bad_request, "a first line that is not three words");
@@ -189,7 +190,7 @@ void Parser::check_line(std::string_view line) {
 }
 
 void Parser::parse_head(std::string_view bytes) {
-  while (bytes.front() == '\r') bytes.remove_prefix(2);  // empty lines
+  while (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
   line_start_ = scanned_ = lines_ = overhead_ = 0;
   head_done_ = message_done_ = false;
   data_ = {};

@@ -85,7 +85,7 @@ class UVLET_API Parser {
 
   std::size_t find_head_end(std::string_view input);
   void check_line(std::string_view line);
-  void check_unfinished(std::size_t bytes) const;
+  void check_length(std::size_t bytes) const;
   void parse_head(std::string_view bytes);
   Event parse_body(std::string_view& input);
   void check_head();
