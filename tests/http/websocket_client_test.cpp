@@ -97,8 +97,7 @@ int handshake_status(ClientSession& session, const std::string& url,
     awaitlet(session.ws_connect(url, options));
     return 0;
   } catch (const WSServerHandshakeError& error) {
-    CHECK(std::string(error.what()).starts_with("http") |
-          std::string(error.what()).starts_with("ws"));
+    CHECK(std::string(error.what()).starts_with("ws://"));
     return error.status;
   }
 }
