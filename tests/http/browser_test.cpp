@@ -111,10 +111,10 @@ TEST_CASE("the example's API and its chat work without a browser") {
   CHECK(anna.receive_json() == json{{"name", "Anna"}, {"text", "hello"}});
   CHECK(other.receive_json() == json{{"name", "Anna"}, {"text", "hello"}});
   aio::http::RequestOptions options;
-  options.json = {{"text", "posted"}};
+  options.json = json::object({{"text", "posted"}});
   CHECK(session.post("http://" + host + "/api/messages", options).status() == 204);
   CHECK(other.receive_json().at("text") == "posted");
-  options.json = {{"text", 1}};
+  options.json = json::object({{"text", 1}});
   CHECK(session.post("http://" + host + "/api/messages", options).status() == 400);
   const json list = session.get("http://" + host + "/api/messages").json();
   CHECK(list.at("messages").size() == 2);

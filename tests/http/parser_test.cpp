@@ -39,6 +39,15 @@ TEST_CASE("a body has the length that the head says, and the next request follow
         "(GET / 1.1 keep {Host=b}).complete");
 }
 
+TEST_CASE("a request that asks for another protocol may be followed by the next one") {
+  const std::string asks = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n";
+  const std::string meaning =
+      "(GET /a 1.1 keep upgrade {Host=a} {Connection=Upgrade} {Upgrade=h2c}";
+  CHECK(parse(asks + "\r\nGET /b HTTP/1.1\r\nHost: b\r\n\r\n") ==
+        meaning + ").(GET /b 1.1 keep {Host=b}).complete");
+  CHECK(parse(asks + "\r\n" + asks + "\r\n") == meaning + ")." + meaning + ").complete");
+}
+
 TEST_CASE("chunks become a body, trailers are never merged into the headers") {
   CHECK(parse("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n"
               "3\r\nabc\r\n1;x=\"y\"\r\nd\r\n0\r\nHost: evil\r\n\r\n") ==

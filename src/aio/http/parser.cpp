@@ -108,8 +108,8 @@ struct Parser::Llhttp {
         return;
       case HPE_PAUSED_UPGRADE:
         input.remove_prefix(static_cast<std::size_t>(llhttp_get_error_pos(&state) - input.data()));
-        llhttp_resume_after_upgrade(&state);
-        return;
+        llhttp_resume_after_upgrade(&state);  // nobody took the last request up on it
+        return execute(input);
       default: break;
     }
     const char* reason = llhttp_get_error_reason(&state);
