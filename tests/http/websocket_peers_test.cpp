@@ -93,17 +93,22 @@ asyncio.run(main())
 
 constexpr const char* node_server = R"(
 const { WebSocketServer } = require('ws');
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: { threshold: 0 },
-                                     handleProtocols: offered => offered.has('chat') ? 'chat' : false });
+const server = new WebSocketServer({
+  host: '127.0.0.1', port: 0, perMessageDeflate: { threshold: 0 },
+  handleProtocols: offered => offered.has('chat') ? 'chat' : false,
+});
 server.on('listening', () => console.log(server.address().port));
 server.on('connection', socket => {
   socket.on('message', (data, binary) => {
     const text = binary ? '' : data.toString();
     if (text === 'close') socket.close(4004, 'as you like');
-    else if (text === 'ping') { socket.once('pong', () => socket.send('pong')); socket.ping('node'); }
+    else if (text === 'ping') {
+      socket.once('pong', () => socket.send('pong'));
+      socket.ping('node');
+    }
     else if (text === 'fragments') {
-      for (const [piece, fin] of [['in ', false], ['five ', false], ['frag', false], ['ments', true]])
-        socket.send(piece, { fin });
+      for (const piece of ['in ', 'five ', 'frag', 'ments'])
+        socket.send(piece, { fin: piece === 'ments' });
     }
     else if (text === 'vanish') socket.terminate();
     else socket.send(data, { binary });
