@@ -3,6 +3,7 @@
 #include "../process.hpp"
 #include "../support.hpp"
 #include "generator.hpp"
+#include "servers.hpp"
 
 #include <array>
 #include <cstdio>
