@@ -277,7 +277,7 @@ struct Detached final : uvlet::StacklessRoot {
   // innermost first, and each wait withdraws itself. Code inside a green call is waited for.
   void abandon(Frame<T>& frame) noexcept {
     if (!sp && hub->running() != this) {
-      unlink();
+      Root::unlink();
       destroy_awaited(innermost_coroutine(*this), body);
       { const Frame<T> destroyed = std::move(frame); }
       delete this;

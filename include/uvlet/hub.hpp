@@ -71,17 +71,16 @@ struct GreenRoot final : Root {
   void* pool = nullptr;  // the GreenPool it works for
 };
 
+// A place in a hub's list of its StacklessRoots.
+struct TaskLink : Link {};
+
 // A Root without a stack of its own: a dispatcher's is lent to it whenever it is ready.
-struct UVLET_API StacklessRoot : Root, FrameAllocated {
+struct UVLET_API StacklessRoot : Root, TaskLink, FrameAllocated {
   StacklessRoot(Hub& owner, Kind what) noexcept;
   // It gave up its stack: it is suspended, or has ended and must end itself.
   virtual void off_stack() noexcept = 0;
   // It was interrupted before its first step: it must end itself.
   virtual void never_started() noexcept = 0;
-
-  struct Registration : Link {
-    StacklessRoot* root;
-  } registration;  // in its hub's list
 
  protected:
   ~StacklessRoot();
@@ -282,7 +281,7 @@ class UVLET_API Hub {
   std::unique_ptr<World> world_;
   std::unique_ptr<HoldWatch> watch_;  // of who holds the hub for too long
   Root* main_;
-  List<StacklessRoot::Registration> tasks_;
+  List<TaskLink> tasks_;
   std::size_t task_count_ = 0;
   List<HubObserver> observers_;
   List<GreenRoot> idle_dispatchers_;

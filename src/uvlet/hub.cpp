@@ -405,8 +405,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
 }
 
 StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what) {
-  registration.root = this;
-  owner.tasks_.push_back(&registration);
+  owner.tasks_.push_back(this);
   ++owner.task_count_;
 }
 
