@@ -108,7 +108,7 @@ class PromiseBase : public uvlet::NativePromise {
     template <class P>
     void await_suspend(std::coroutine_handle<P> finished) const noexcept {
       if (const std::coroutine_handle<> next = finished.promise().continuation)
-        uvlet::Hub::existing()->running()->step = next;
+        uvlet::Hub::existing()->step = next;
     }
     void await_resume() const noexcept {}
   };
@@ -232,7 +232,7 @@ class TaskAwaiter {
   void await_suspend(std::coroutine_handle<P> awaiting) {
     if constexpr (uvlet::native_promise<P>) {
       frame_.awaited_by(awaiting);
-      uvlet::Hub::existing()->running()->step = frame_.get();
+      uvlet::Hub::existing()->step = frame_.get();
     } else {
       detached_ = new Detached<T>(uvlet::Hub::get(), frame_.get(), awaiting, &detached_);
     }

@@ -151,6 +151,10 @@ class UVLET_API Hub {
   std::uint64_t next_id() noexcept { return ++last_id_; }
   std::uint64_t next_serial() noexcept { return ++last_serial_; }
 
+  // What the driver that runs resumes next: set by co_await of a task and by final_suspend, which
+  // return to it at once, so that it is null whenever anybody else runs.
+  std::coroutine_handle<> step{};
+
   TimerHeap timers;
   std::size_t external = 0;   // waits that something outside this thread will end
   std::size_t offloaded = 0;  // of them, those that libuv's thread pool works on

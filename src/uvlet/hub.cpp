@@ -395,7 +395,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   }
   *thread_.error = root.saved_errno;
   std::exchange(root.wake, nullptr).resume();
-  while (root.step) std::exchange(root.step, nullptr).resume();
+  while (root.hub->step) std::exchange(root.hub->step, nullptr).resume();
   root.parked_at = last_turn_;
   // What it saved when it last parked was its stack's; now it has none.
   root.sp = nullptr;

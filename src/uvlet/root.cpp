@@ -79,7 +79,7 @@ ContextVars& Root::own_context() {
 
 std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept {
   if (root.waiting && root.waiting->coroutine()) return root.waiting->coroutine();
-  return root.wake ? root.wake : root.step;
+  return root.wake;
 }
 
 Handle<ContextVars>& thread_context() noexcept {
