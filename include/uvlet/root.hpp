@@ -223,10 +223,10 @@ class UVLET_API Root : public Context, public Link {
   bool started = false;
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
   bool holds_identity = false;
+  bool crosses = false;  // what was taken ends at a boundary outside of the innermost one
   Kind kind;
   int shields = 0;
   unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
-  std::uint64_t thrown_level = 0;
   std::exception_ptr thrown;  // taken, not yet thrown
   List<Interrupt> pending;
   Identity* identity = nullptr;
@@ -241,6 +241,7 @@ class UVLET_API Root : public Context, public Link {
   UVLET_COLD void drop_interrupts() noexcept;
   unsigned int uncaught_now() const noexcept;
   void deliver_one() noexcept;
+  void take(std::exception_ptr error, std::uint64_t level) noexcept;
   Interrupt* first_deliverable() noexcept;
 };
 
