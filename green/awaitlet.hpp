@@ -32,7 +32,7 @@ UVLET_INLINE T drive(aio::task<T>&& work, Crossing* crossing = nullptr) {
     if (frame.done()) break;
     if (crossing) crossing->suspended = true;
     root.hub->wait_turn(root);  // not the hub of before: it may have forked
-    std::exchange(root.wake, nullptr).resume();
+    root.waiting->coroutine().resume();
   }
   if (scope.forced()) [[unlikely]] {
     const std::exception_ptr forced = scope.take_forced();

@@ -211,9 +211,8 @@ namespace detail {
 template <class T>
 struct TaskRoot final : uvlet::StacklessRoot {
   TaskRoot(uvlet::Hub& owner, Frame<T> frame) noexcept
-      : StacklessRoot(owner, Kind::task), body(std::move(frame)) {
-    wake = body.get();
-  }
+      : StacklessRoot(owner, Kind::task), body(std::move(frame)) {}
+  std::coroutine_handle<> first_step() const noexcept override { return body.get(); }
   void off_stack() noexcept override {
     if (!body.done()) return;
     FutureState<T>& state = future();

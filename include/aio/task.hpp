@@ -249,9 +249,9 @@ struct Detached final : uvlet::StacklessRoot {
   Detached(uvlet::Hub& owner, typename Frame<T>::Coroutine coroutine,
            std::coroutine_handle<> awaiting, Detached** holder_place) noexcept
       : StacklessRoot(owner, Kind::task), body(coroutine), done(awaiting), holder(holder_place) {
-    wake = coroutine;
     owner.make_ready(*this);
   }
+  std::coroutine_handle<> first_step() const noexcept override { return body; }
   void off_stack() noexcept override {
     if (body.done()) end();
   }
@@ -269,7 +269,6 @@ struct Detached final : uvlet::StacklessRoot {
     }
     // A Root of its own again: the other library's code may block.
     uvlet::Root& next = owner.adopt(awaiting);
-    next.wake = awaiting;
     owner.make_ready(next);
   }
 

@@ -77,6 +77,8 @@ struct TaskLink : Link {};
 // A Root without a stack of its own: a dispatcher's is lent to it whenever it is ready.
 struct UVLET_API StacklessRoot : Root, TaskLink, FrameAllocated {
   StacklessRoot(Hub& owner, Kind what) noexcept;
+  // What is resumed first.
+  virtual std::coroutine_handle<> first_step() const noexcept = 0;
   // It gave up its stack: it is suspended, or has ended and must end itself.
   virtual void off_stack() noexcept = 0;
   // It was interrupted before its first step: it must end itself.

@@ -213,7 +213,6 @@ class UVLET_API Root : public Context, public Link {
 
   // --- state; the hot part first
   Hub* hub;
-  std::coroutine_handle<> wake{};  // set by a completed operation; taken by the driver when parked
   Time parked_at;                 // when it last ran, or was made: the turn of the loop before that
   Waiter* waiting = nullptr;      // what it waits for, from its start until its result is taken
   Scope* scope = nullptr;         // the innermost

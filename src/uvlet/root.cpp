@@ -78,8 +78,9 @@ ContextVars& Root::own_context() {
 }
 
 std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept {
-  if (root.waiting && root.waiting->coroutine()) return root.waiting->coroutine();
-  return root.wake;
+  if (root.waiting) return root.waiting->coroutine();
+  if (root.kind != Root::Kind::task || root.started) return nullptr;
+  return static_cast<const StacklessRoot&>(root).first_step();
 }
 
 Handle<ContextVars>& thread_context() noexcept {
