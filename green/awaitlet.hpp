@@ -28,11 +28,11 @@ UVLET_INLINE T drive(aio::task<T>&& work, Crossing* crossing = nullptr) {
   uvlet::Scope scope(root);
   frame.resume();
   for (;;) {
-    while (root.step) std::exchange(root.step, nullptr).resume();
+    while (root.hub->step) std::exchange(root.hub->step, nullptr).resume();
     if (frame.done()) break;
     if (crossing) crossing->suspended = true;
     root.hub->wait_turn(root);  // not the hub of before: it may have forked
-    std::exchange(root.wake, nullptr).resume();
+    root.waiting->coroutine().resume();
   }
   if (scope.forced()) [[unlikely]] {
     const std::exception_ptr forced = scope.take_forced();

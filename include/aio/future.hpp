@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace aio {
 
@@ -32,13 +31,15 @@ class UVLET_API FutureBase : public uvlet::Identity {
   // Asks for a CancelledError: in a task's coroutine, or, if that awaits another Future, there; a
   // Future without a task is cancelled at once. False if it is done. Never switches.
   bool cancel() noexcept;
-  // It has its outcome: waiters are woken and callbacks scheduled.
+  // It has its outcome: waiters are woken and callbacks scheduled, in the order in which they came.
   void complete() noexcept;
   void set_error(std::exception_ptr error) noexcept;
 
-  struct Callback {
+  // Owns itself from when it is added: it holds the Future, which refers to it until it is done.
+  struct Callback : uvlet::Listener {
     Callback() : context(uvlet::Hub::get().running()->copy_context()) {}
     virtual ~Callback() = default;
+    void notify() noexcept final;
     virtual void call() = 0;                    // where blocking is allowed
     uvlet::Handle<uvlet::ContextVars> context;  // of who added it
   };
@@ -55,14 +56,11 @@ class UVLET_API FutureBase : public uvlet::Identity {
   UVLET_COLD void report_unretrieved(const std::exception_ptr& error) noexcept;
   FutureBase* awaited() noexcept;
 
-  using Callbacks = std::vector<std::unique_ptr<Callback>>;
-
   bool cancelled_ : 1 = false;
   bool failed_ : 1 = false;
   bool of_task_ : 1 = false;
   bool retrieved_ : 1 = false;
-  bool visiting_ : 1 = false;             // by cancel(): Futures may await each other in a circle
-  std::unique_ptr<Callbacks> callbacks_;  // null: none
+  bool visiting_ : 1 = false;  // by cancel(): Futures may await each other in a circle
 };
 
 template <class T>
@@ -213,9 +211,8 @@ namespace detail {
 template <class T>
 struct TaskRoot final : uvlet::StacklessRoot {
   TaskRoot(uvlet::Hub& owner, Frame<T> frame) noexcept
-      : StacklessRoot(owner, Kind::task), body(std::move(frame)) {
-    wake = body.get();
-  }
+      : StacklessRoot(owner, Kind::task), body(std::move(frame)) {}
+  std::coroutine_handle<> first_step() const noexcept override { return body.get(); }
   void off_stack() noexcept override {
     if (!body.done()) return;
     FutureState<T>& state = future();

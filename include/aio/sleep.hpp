@@ -15,6 +15,12 @@ class Sleep final : public uvlet::Sleep {
 };
 
 inline Sleep sleep(Duration length) { return Sleep(length); }
+// A number is taken as it is: a Duration made of it for the call would be kept in the frame of who
+// awaits the Sleep.
+template <uvlet::seconds_number A>
+Sleep sleep(A seconds) {
+  return Sleep(seconds);
+}
 
 // The same, and gives a value.
 template <class T>

@@ -108,7 +108,7 @@ class PromiseBase : public uvlet::NativePromise {
     template <class P>
     void await_suspend(std::coroutine_handle<P> finished) const noexcept {
       if (const std::coroutine_handle<> next = finished.promise().continuation)
-        uvlet::Hub::existing()->running()->step = next;
+        uvlet::Hub::existing()->step = next;
     }
     void await_resume() const noexcept {}
   };
@@ -232,7 +232,7 @@ class TaskAwaiter {
   void await_suspend(std::coroutine_handle<P> awaiting) {
     if constexpr (uvlet::native_promise<P>) {
       frame_.awaited_by(awaiting);
-      uvlet::Hub::existing()->running()->step = frame_.get();
+      uvlet::Hub::existing()->step = frame_.get();
     } else {
       detached_ = new Detached<T>(uvlet::Hub::get(), frame_.get(), awaiting, &detached_);
     }
@@ -249,9 +249,9 @@ struct Detached final : uvlet::StacklessRoot {
   Detached(uvlet::Hub& owner, typename Frame<T>::Coroutine coroutine,
            std::coroutine_handle<> awaiting, Detached** holder_place) noexcept
       : StacklessRoot(owner, Kind::task), body(coroutine), done(awaiting), holder(holder_place) {
-    wake = coroutine;
     owner.make_ready(*this);
   }
+  std::coroutine_handle<> first_step() const noexcept override { return body; }
   void off_stack() noexcept override {
     if (body.done()) end();
   }
@@ -269,7 +269,6 @@ struct Detached final : uvlet::StacklessRoot {
     }
     // A Root of its own again: the other library's code may block.
     uvlet::Root& next = owner.adopt(awaiting);
-    next.wake = awaiting;
     owner.make_ready(next);
   }
 
@@ -277,7 +276,7 @@ struct Detached final : uvlet::StacklessRoot {
   // innermost first, and each wait withdraws itself. Code inside a green call is waited for.
   void abandon(Frame<T>& frame) noexcept {
     if (!sp && hub->running() != this) {
-      unlink();
+      Root::unlink();
       destroy_awaited(innermost_coroutine(*this), body);
       { const Frame<T> destroyed = std::move(frame); }
       delete this;

@@ -72,17 +72,18 @@ struct GreenRoot final : Root {
   void* pool = nullptr;  // the GreenPool it works for
 };
 
+// A place in a hub's list of its StacklessRoots.
+struct TaskLink : Link {};
+
 // A Root without a stack of its own: a dispatcher's is lent to it whenever it is ready.
-struct UVLET_API StacklessRoot : Root, FrameAllocated {
+struct UVLET_API StacklessRoot : Root, TaskLink, FrameAllocated {
   StacklessRoot(Hub& owner, Kind what) noexcept;
+  // What is resumed first.
+  virtual std::coroutine_handle<> first_step() const noexcept = 0;
   // It gave up its stack: it is suspended, or has ended and must end itself.
   virtual void off_stack() noexcept = 0;
   // It was interrupted before its first step: it must end itself.
   virtual void never_started() noexcept = 0;
-
-  struct Registration : Link {
-    StacklessRoot* root;
-  } registration;  // in its hub's list
 
  protected:
   ~StacklessRoot();
@@ -152,6 +153,10 @@ class UVLET_API Hub {
   Time last_turn() const noexcept { return last_turn_; }  // of the loop: a clock that costs nothing
   std::uint64_t next_id() noexcept { return ++last_id_; }
   std::uint64_t next_serial() noexcept { return ++last_serial_; }
+
+  // What the driver that runs resumes next: set by co_await of a task and by final_suspend, which
+  // return to it at once, so that it is null whenever anybody else runs.
+  std::coroutine_handle<> step{};
 
   TimerHeap timers;
   std::size_t external = 0;   // waits that something outside this thread will end
@@ -287,7 +292,7 @@ class UVLET_API Hub {
   EpollSet* events_ = nullptr;        // the world's; null: it has none
   std::unique_ptr<HoldWatch> watch_;  // of who holds the hub for too long
   Root* main_;
-  List<StacklessRoot::Registration> tasks_;
+  List<TaskLink> tasks_;
   std::size_t task_count_ = 0;
   List<HubObserver> observers_;
   List<GreenRoot> idle_dispatchers_;

@@ -213,8 +213,6 @@ class UVLET_API Root : public Context, public Link {
 
   // --- state; the hot part first
   Hub* hub;
-  std::coroutine_handle<> step{};  // set by co_await of a task and by final_suspend; the driver's
-  std::coroutine_handle<> wake{};  // set by a completed operation; taken by the driver when parked
   Time parked_at;                 // when it last ran, or was made: the turn of the loop before that
   Waiter* waiting = nullptr;      // what it waits for, from its start until its result is taken
   Scope* scope = nullptr;         // the innermost
@@ -224,10 +222,10 @@ class UVLET_API Root : public Context, public Link {
   bool started = false;
   bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
   bool holds_identity = false;
+  bool crosses = false;  // what was taken ends at a boundary outside of the innermost one
   Kind kind;
   int shields = 0;
   unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
-  std::uint64_t thrown_level = 0;
   std::exception_ptr thrown;  // taken, not yet thrown
   List<Interrupt> pending;
   Identity* identity = nullptr;
@@ -242,6 +240,7 @@ class UVLET_API Root : public Context, public Link {
   UVLET_COLD void drop_interrupts() noexcept;
   unsigned int uncaught_now() const noexcept;
   void deliver_one() noexcept;
+  void take(std::exception_ptr error, std::uint64_t level) noexcept;
   Interrupt* first_deliverable() noexcept;
 };
 

@@ -10,13 +10,13 @@ namespace uvlet::inline UVLET_ABI {
 // Waits for a length of time, counted from the wait's start; zero goes to the back of the line.
 class Sleep : public Operation<Sleep>, private Timer {
  public:
-  explicit Sleep(Duration length) noexcept : length_(length) {}
-  Sleep(Sleep&& other) noexcept : Operation(std::move(other)), Timer(), length_(other.length_) {}
+  explicit Sleep(Duration length) noexcept : Timer(length) {}
+  Sleep(Sleep&& other) noexcept : Operation(std::move(other)), Timer(other.length()) {}
 
   bool ready() const noexcept { return false; }
   void suspend(Hub& hub) {
-    if (length_.seconds() > 0)
-      hub.timers.start(*this, deadline_after(hub.now(), length_));
+    if (length().seconds() > 0)
+      hub.timers.start(*this, deadline_after(hub.now(), length()));
     else
       make_ready();
   }
@@ -30,8 +30,6 @@ class Sleep : public Operation<Sleep>, private Timer {
  private:
   void expire() noexcept override { wake(); }
   Purpose purpose() const noexcept override { return {describe(), root()}; }
-
-  Duration length_;
 };
 
 }  // namespace uvlet::inline UVLET_ABI

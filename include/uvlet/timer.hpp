@@ -17,7 +17,8 @@ class TimerHeap;
 // operation or queues an interrupt, and runs no user code. Destroying a Timer cancels it.
 class UVLET_API Timer {
  public:
-  Timer() noexcept = default;
+  // `length` is for who starts it: it is known until then.
+  explicit Timer(Duration length = Duration()) noexcept : length_(length) {}
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
@@ -36,11 +37,15 @@ class UVLET_API Timer {
   ~Timer() {
     if (heap_) cancel_timer();
   }
+  Duration length() const noexcept { return length_; }
 
  private:
   friend class TimerHeap;
   TimerHeap* heap_ = nullptr;  // null: not pending
-  std::size_t index_ = 0;      // its place in the heap
+  union {
+    Duration length_;    // until it is started
+    std::size_t index_;  // its place in the heap, from then on
+  };
 };
 
 // The pending timers of a hub: a four-way heap in one array, ordered by deadline and, where these

@@ -87,15 +87,9 @@ class UVLET_API Waiter : public Listener {
   UVLET_COLD bool attend(Root& root, bool in_spite);
 
   friend class Root;
-  void make_ready() noexcept {
-    root_->wake = handle_;
-    root_->hub->make_ready(*root_);
-  }
+  void make_ready() noexcept { root_->hub->make_ready(*root_); }
   // Takes back a wake() whose Root has not run since: it waits on.
-  void unwake() noexcept {
-    root_->unlink();
-    root_->wake = nullptr;
-  }
+  void unwake() noexcept { root_->unlink(); }
 
   Root* root_ = nullptr;              // set while waited for
   std::coroutine_handle<> handle_{};  // null: the Root waits on a stack

@@ -1,6 +1,7 @@
 #include <aio/future.hpp>
 
 #include <cstdio>
+#include <vector>
 
 namespace aio::detail {
 
@@ -61,18 +62,17 @@ void FutureBase::report_unretrieved(const std::exception_ptr& error) noexcept {
 void FutureBase::complete() noexcept {
   finished = true;
   outcome().notify_listeners();
-  if (!callbacks_) return;
-  const std::unique_ptr<Callbacks> present = std::move(callbacks_);
-  for (auto& callback : *present) add_callback(std::move(callback));
 }
 
 void FutureBase::add_callback(std::unique_ptr<Callback> callback) {
-  if (!outcome().settled()) {
-    if (!callbacks_) callbacks_ = std::make_unique<Callbacks>();
-    callbacks_->push_back(std::move(callback));
-    return;
-  }
-  uvlet::Hub::get().spawn([callback = std::move(callback)] {
+  if (outcome().settled())
+    callback.release()->notify();
+  else
+    outcome().listen(*callback.release());
+}
+
+void FutureBase::Callback::notify() noexcept {
+  uvlet::Hub::get().spawn([callback = std::unique_ptr<Callback>(this)] {
     uvlet::Hub::get().running()->context = std::move(callback->context);
     callback->call();
   });

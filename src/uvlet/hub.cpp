@@ -71,11 +71,14 @@ struct PlainRoot final : Root {
 
 // A coroutine of another library that awaits an operation of ours. It lives for one wait.
 struct ForeignRoot final : StacklessRoot {
-  explicit ForeignRoot(Hub& owner) noexcept : StacklessRoot(owner, Kind::foreign) {
+  ForeignRoot(Hub& owner, std::coroutine_handle<> coroutine) noexcept
+      : StacklessRoot(owner, Kind::foreign), awaiting(coroutine) {
     started = true;
   }
+  std::coroutine_handle<> first_step() const noexcept override { return awaiting; }
   void off_stack() noexcept override { delete this; }
   void never_started() noexcept override {}
+  std::coroutine_handle<> awaiting;
 };
 
 // The function of who forked has returned, in the child.
@@ -396,8 +399,8 @@ void Hub::drive(StacklessRoot& root) noexcept {
     root.start();
   }
   *thread_.error = root.saved_errno;
-  std::exchange(root.wake, nullptr).resume();
-  while (root.step) std::exchange(root.step, nullptr).resume();
+  (root.waiting ? root.waiting->coroutine() : root.first_step()).resume();
+  while (root.hub->step) std::exchange(root.hub->step, nullptr).resume();
   root.parked_at = last_turn_;
   // What it saved when it last parked was its stack's; now it has none.
   root.sp = nullptr;
@@ -407,8 +410,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
 }
 
 StacklessRoot::StacklessRoot(Hub& owner, Kind what) noexcept : Root(owner, what) {
-  registration.root = this;
-  owner.tasks_.push_back(&registration);
+  owner.tasks_.push_back(this);
   ++owner.task_count_;
 }
 
@@ -418,7 +420,7 @@ StacklessRoot::~StacklessRoot() {
   if (this == hub->current_) hub->current_ = hub->loop_root_;  // nobody runs until the next one
 }
 
-Root& Hub::adopt(std::coroutine_handle<>) { return *new ForeignRoot(*this); }
+Root& Hub::adopt(std::coroutine_handle<> foreign) { return *new ForeignRoot(*this, foreign); }
 
 void Hub::yield_interrupted() {
   Root& self = *current_;
@@ -473,7 +475,6 @@ bool Waiter::attend(Root& root, bool in_spite) {
 void Waiter::abandon() noexcept {
   if (root_->waiting != this) return;
   root_->waiting = nullptr;
-  root_->wake = nullptr;
   root_->unlink();
   if (root_->kind == Root::Kind::foreign) delete static_cast<ForeignRoot*>(root_);
 }

@@ -51,7 +51,7 @@ std::vector<Root*> Hub::alive() {
     auto* root = reinterpret_cast<GreenRoot*>(top - root_offset(top));
     if (root->kind == Root::Kind::green) roots.push_back(root);
   }
-  for (StacklessRoot::Registration* task : tasks_) roots.push_back(task->root);
+  for (TaskLink* task : tasks_) roots.push_back(static_cast<StacklessRoot*>(task));
   return roots;
 }
 

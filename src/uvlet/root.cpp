@@ -78,8 +78,9 @@ ContextVars& Root::own_context() {
 }
 
 std::coroutine_handle<> innermost_coroutine(const Root& root) noexcept {
-  if (root.waiting && root.waiting->coroutine()) return root.waiting->coroutine();
-  return root.wake ? root.wake : root.step;
+  if (root.waiting) return root.waiting->coroutine();
+  if (root.kind != Root::Kind::task || root.started) return nullptr;
+  return static_cast<const StacklessRoot&>(root).first_step();
 }
 
 Handle<ContextVars>& thread_context() noexcept {
@@ -113,16 +114,22 @@ bool Root::take_interrupt() noexcept {
   if (shields > 0 || thrown) return thrown != nullptr;
   if (killed && uncaught_now() == 0) {
     killed = false;
-    thrown = std::make_exception_ptr(GreenletExit());
-    thrown_level = 0;
+    take(std::make_exception_ptr(GreenletExit()), 0);
   } else if (Interrupt* interrupt = first_deliverable()) {
     interrupt->unlink();
-    thrown = interrupt->error;
-    thrown_level = interrupt->level;
+    take(interrupt->error, interrupt->level);
     if (interrupt->owned) delete interrupt;
   }
   refresh_attention();
   return thrown != nullptr;
+}
+
+// The boundaries that it crosses hear of it here: none is left or made until it is thrown.
+void Root::take(std::exception_ptr error, std::uint64_t level) noexcept {
+  thrown = std::move(error);
+  crosses = scope && scope->serial_ > level;
+  for (Scope* crossed = scope; crossed && crossed->serial_ > level; crossed = crossed->outer_)
+    crossed->force(thrown, level);
 }
 
 void Root::interrupt(Interrupt& interrupt, bool before_others) noexcept {
@@ -172,11 +179,7 @@ void Root::deliver_now() noexcept {
 
 void Root::raise(bool in_coroutine) {
   const std::exception_ptr error = std::exchange(thrown, nullptr);
-  const std::uint64_t level = thrown_level;
   refresh_attention();
-  const bool crosses = scope && scope->serial_ > level;
-  for (Scope* crossed = scope; crossed && crossed->serial_ > level; crossed = crossed->outer_)
-    crossed->force(error, level);
   if (in_coroutine && crosses) throw CancelledError();
   rethrow(error);
 }
