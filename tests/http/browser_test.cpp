@@ -71,13 +71,9 @@ class Browser {
     options.out = aio::DEVNULL;
     return awaitlet(aio::create_subprocess_exec(
         {"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-<<<<<<< HEAD
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
          "--remote-debugging-port=0", "--user-data-dir=" + name, "about:blank"},
-=======
-         "--no-first-run", "--remote-debugging-port=0", "--user-data-dir=" + name, "about:blank"},
->>>>>>> websocket
         options));
   }
   std::string url() {
