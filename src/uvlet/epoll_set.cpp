@@ -38,8 +38,18 @@ bool EpollSet::collect() noexcept {
   return count_ > 0;
 }
 
+// Of a thousand connections each finds its own memory cold: what the next ones need comes while
+// this one is served.
+void EpollSet::prefetch() const noexcept {
+  if (next_ + prefetch_steps < count_) __builtin_prefetch(events_[next_ + prefetch_steps].data.ptr);
+  for (int step = prefetch_steps - 1; step > 0; --step)
+    if (next_ + step < count_)
+      static_cast<const Watcher*>(events_[next_ + step].data.ptr)->prefetch(prefetch_steps - step);
+}
+
 bool EpollSet::serve_one() noexcept {
   if (!collected()) return false;
+  prefetch();
   const epoll_event& event = events_[next_++];
   static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
   return true;

@@ -20,6 +20,9 @@ class EpollSet {
   struct Watcher : HubObserver {
     virtual ~Watcher() = default;
     virtual void on_events(unsigned events) noexcept = 0;
+    // Will be told soon: fetches into the cache what that takes. Each step finds what the one
+    // before it fetched.
+    virtual void prefetch(int step) const noexcept = 0;
   };
 
   EpollSet();  // throws system_error
@@ -42,7 +45,10 @@ class EpollSet {
   bool serve_one() noexcept;
 
  private:
+  static constexpr int prefetch_steps = 3;
   static constexpr int batch = 256;  // events: what is behind them waits for so many at most
+
+  void prefetch() const noexcept;
 
   int fd_;
   int next_ = 0;

@@ -93,6 +93,17 @@ struct Descriptor::Watch::ByEpoll final : Watch {
     if (descriptor && (ready & UV_WRITABLE)) serve(Direction::write);
   }
 
+  void prefetch(int step) const noexcept override {
+    if (!descriptor) return;
+    if (step == 1) {
+      __builtin_prefetch(descriptor);
+      return;
+    }
+    const auto* request = reinterpret_cast<const char*>(descriptor->requests_[0]);
+    if (!request) return;
+    for (int line = -4; line <= 3; ++line) __builtin_prefetch(request + line * 64);
+  }
+
   void settle(bool) noexcept override { set(armed | wanted()); }
 
   int apply(int mask) noexcept override {

@@ -38,6 +38,7 @@ struct alignas(64) Descriptor::Watch : EpollSet::Watcher {
   bool stale() const noexcept { return born_after != forks.load(std::memory_order_relaxed); }
 
   void on_events(unsigned) noexcept override {}
+  void prefetch(int) const noexcept override {}
   void hub_ended() noexcept override { hub = nullptr; }
   std::string waits_for() const override;
 
