@@ -107,7 +107,8 @@ async def main(url, ca):
         async with session.get(url + "/stream") as response:
             assert response.headers["Transfer-Encoding"] == "chunked"
             assert await response.text() == "piece 0\npiece 1\npiece 2\n"
-        async with session.get(url + "/files/large.txt", headers={"Range": "bytes=2-5"}) as response:
+        part = {"Range": "bytes=2-5"}
+        async with session.get(url + "/files/large.txt", headers=part) as response:
             assert response.status == 206 and await response.text() == "1\n2\n"
         async with session.get(url + "/nowhere") as response:
             assert response.status == 404

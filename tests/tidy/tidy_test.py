@@ -35,7 +35,8 @@ SYSTEM = ["arpa/*", "net/*", "netinet/*", "linux/*", "sys/*", "cxxabi.h", "diren
 THIRD_PARTY = [
     ("include/uvlet/switch.hpp", "sanitizer/*", "the switch is inlined, and tells the sanitizers"),
     ("include/aio/uv_request.hpp", "uv.h", "its user passes a request of libuv's"),
-    ("src/uvlet/descriptor.cpp", "uv.h", "owns the polls"),
+    ("src/uvlet/descriptor.cpp", "uv.h", "asks for its kinds of readiness"),
+    ("src/uvlet/watch.cpp", "uv.h", "owns the polls"),
     ("src/uvlet/hub.cpp", "uv.h", "owns the handle that wakes the loop"),
     ("src/uvlet/hub.cpp", "sanitizer/lsan_interface.h", "keeps what is parked from being a leak"),
     ("src/uvlet/libuv_world.hpp", "uv.h", "owns the loop"),
