@@ -12,8 +12,7 @@ namespace uvlet::inline UVLET_ABI {
 // What is watched is added once; after that the set tells when it becomes ready, at no further
 // call. It is told of once: who waits must have tried before, until there was no more.
 //
-// Events are collected many at a time and served one by one, so that what one of them sets off can
-// be done before the next, while its data are in the cache.
+// Events are collected many at a time, and served as many at a time as the hub likes.
 class EpollSet {
  public:
   // Who is told. The address stands in the kernel, so the set frees what it watched.

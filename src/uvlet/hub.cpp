@@ -519,24 +519,9 @@ void Hub::run(Root& root) noexcept {
 
 bool Hub::events_left() const noexcept { return events_ && events_->collected(); }
 
-// Whom an event wakes runs before the next one is served: what he has received he sends on while it
-// is in the cache. They are as many at most as may then run of those who were ready before.
+// At most as many as may then run before the next turn.
 void Hub::serve_events() noexcept {
-  const int budget = budget_;
-  int left = budget;
-  for (; left > 0 && events_->collected(); --left) {
-    const Root* last = ready_.empty() ? nullptr : ready_.back();
-    events_->serve_one();
-    if (ready_.empty() || ready_.back() == last) continue;
-    Root* woken = ready_.back();
-    woken->unlink();
-    budget_ = 1;  // he comes back here
-    run(*woken);
-  }
-  if (left == 0 && ready_.empty())
-    budget_ = 0;  // used up
-  else
-    budget_ = HoldWatch::on() ? 1 : budget;
+  for (int left = budget_; left > 0 && events_->collected(); --left) events_->serve_one();
 }
 
 Time Hub::poll(Time until) noexcept {
