@@ -50,7 +50,8 @@ Exchange::Exchange(std::shared_ptr<http::detail::Connection> bytes, Address peer
 void Exchange::stop() {
   stopping_ = true;
   if (upgrade_) upgrade_->stop();
-  if (idle_) connection.descriptor.close();
+  // What was received already is a request, though it has not been looked at.
+  if (idle_ && connection.unused().empty()) connection.descriptor.close();
 }
 
 std::optional<Duration> Exchange::time_left(uvlet::Time deadline) const {
