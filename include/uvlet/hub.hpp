@@ -269,9 +269,6 @@ class UVLET_API Hub {
   void drive(StacklessRoot& root) noexcept;
   [[noreturn]] void turn() noexcept;
   Time poll(Time until) noexcept;
-  void serve_events() noexcept;
-  bool events_left() const noexcept;
-  void run(Root& root) noexcept;
   void set_budget(Time elapsed) noexcept;
   void drain_inbox() noexcept;
   bool deadlocked() const noexcept;

@@ -64,9 +64,7 @@ void Descriptor::forget_watch() noexcept {
 void Descriptor::arm(Direction direction) {
   if (!watch_) watch_ = Watch::make(Hub::get(), *this).release();
   const int asked = transport_ ? watch_->wanted() : event_of(direction);
-  if (const int error = watch_->set(watch_->armed | asked); error != 0)
-    throw std::system_error(error, std::generic_category(),
-                            "descriptor " + std::to_string(fd_) + " cannot be waited for");
+  if (const int error = watch_->set(watch_->armed | asked); error != 0) refuse_wait(fd_, error);
 }
 
 bool Descriptor::wants(Direction direction) const noexcept {

@@ -47,12 +47,14 @@ void EpollSet::prefetch() const noexcept {
       static_cast<const Watcher*>(events_[next_ + step].data.ptr)->prefetch(prefetch_steps - step);
 }
 
-bool EpollSet::serve_one() noexcept {
-  if (!collected()) return false;
-  prefetch();
-  const epoll_event& event = events_[next_++];
-  static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
-  return true;
+bool EpollSet::serve(int most) noexcept {
+  const bool any = collected();
+  for (; most > 0 && collected(); --most) {
+    prefetch();
+    const epoll_event& event = events_[next_++];
+    static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
+  }
+  return any;
 }
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -39,14 +39,14 @@ class EpollSet {
 
   // Asks the kernel what has happened, if all that it told before is served. False: nothing has.
   bool collect() noexcept;
-  bool collected() const noexcept { return next_ < count_; }  // and not told of yet
-  // Tells of the next event that was collected; false: of none.
-  bool serve_one() noexcept;
+  // Tells of what was collected, of so many events at most. False: there was nothing to tell.
+  bool serve(int most) noexcept;
 
  private:
   static constexpr int prefetch_steps = 3;
   static constexpr int batch = 256;  // events: what is behind them waits for so many at most
 
+  bool collected() const noexcept { return next_ < count_; }  // and not told of yet
   void prefetch() const noexcept;
 
   int fd_;

@@ -499,29 +499,20 @@ void Hub::turn() noexcept {
       time = poll(until);
     drain_inbox();
     last_turn_ = time;
-    const bool told = events_left();
-    if (told) serve_events();  // what has come in time is in time
+    // At most as many as may then run before the next turn. What has come in time is in time.
+    const bool told = events_ && events_->serve(budget_);
     timers.fire(time);
     if (!told && idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
-    if (Root* next = world_->next(ready_)) run(*next);
+    Root* next = world_->next(ready_);
+    if (!next) continue;
+    current_ = next;
+    Context* target = next->sp ? next : dispatcher();
+    if (target == loop_root_) continue;
+    watch_->resume(*next);
+    switch_context(*loop_root_, *target, thread_);
+    watch_->pause();
   }
-}
-
-void Hub::run(Root& root) noexcept {
-  current_ = &root;
-  Context* target = root.sp ? &root : dispatcher();
-  if (target == loop_root_) return;
-  watch_->resume(root);
-  switch_context(*loop_root_, *target, thread_);
-  watch_->pause();
-}
-
-bool Hub::events_left() const noexcept { return events_ && events_->collected(); }
-
-// At most as many as may then run before the next turn.
-void Hub::serve_events() noexcept {
-  for (int left = budget_; left > 0 && events_->collected(); --left) events_->serve_one();
 }
 
 Time Hub::poll(Time until) noexcept {

@@ -23,19 +23,19 @@ bool is_tcp(int fd) noexcept {
          protocol == IPPROTO_TCP;
 }
 
-[[noreturn]] void refuse(int fd, int error) {
+}  // namespace
+
+void refuse_wait(int fd, int error) {
   throw std::system_error(error, std::generic_category(),
                           "descriptor " + std::to_string(fd) + " cannot be waited for");
 }
-
-}  // namespace
 
 // READABLE stays armed across waits: uv_poll_start costs two system calls even for the same mask.
 // It is disarmed when an event comes that nobody waits for.
 struct Descriptor::Watch::ByLibuv final : Watch {
   ByLibuv(Hub& owner, Descriptor& watched) : Watch(owner, watched) {
     const int rc = uv_poll_init(owner.loop(), &handle, watched.fd_);
-    if (rc < 0) refuse(watched.fd_, -rc);
+    if (rc < 0) refuse_wait(watched.fd_, -rc);
     handle.data = this;
     uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
   }

@@ -12,6 +12,9 @@
 
 namespace uvlet::inline UVLET_ABI {
 
+// The descriptor cannot be watched. Throws system_error.
+[[noreturn]] void refuse_wait(int fd, int error);
+
 // Made by the first wait, of the hub whose thread that is. There are two kinds, which differ in how
 // they hear of readiness. What every request touches stands in one cache line.
 struct alignas(64) Descriptor::Watch : EpollSet::Watcher {

@@ -30,8 +30,8 @@ class World {
   virtual Time now() noexcept = 0;
   // Lets events happen. Returns when some did, at `until` (0: at once) or after wake().
   virtual void poll(Time until) noexcept = 0;
-  // Where a poll also collects events, which the hub serves one by one; null: there is no such
-  // place, and a poll serves all.
+  // Where a poll also collects events, which the hub serves; null: there is no such place, and a
+  // poll serves all.
   virtual EpollSet* epoll_set() noexcept { return nullptr; }
   // Handles and requests of the user's own are active, or something else here will happen.
   virtual bool alive() noexcept = 0;
