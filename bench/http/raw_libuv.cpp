@@ -1,41 +1,15 @@
+#include "../libuv_server.hpp"
 #include "servers.hpp"
 
-#include <cstdio>
-#include <cstdlib>
 #include <string>
-#include <uv.h>
 
 namespace {
 
-char buffer[64 * 1024];
 std::string answer;
 
-void check(int rc, const char* what) {
-  if (rc >= 0) return;
-  std::fprintf(stderr, "%s: %s\n", what, uv_strerror(rc));
-  std::exit(1);
-}
-
-void end(uv_stream_t* stream) {
-  uv_close(reinterpret_cast<uv_handle_t*>(stream),
-           [](uv_handle_t* closed) { delete reinterpret_cast<uv_tcp_t*>(closed); });
-}
-
-void on_connection(uv_stream_t* listener, int status) {
-  check(status, "accept");
-  auto* connection = new uv_tcp_t;
-  check(uv_tcp_init(listener->loop, connection), "uv_tcp_init");
-  auto* stream = reinterpret_cast<uv_stream_t*>(connection);
-  check(uv_accept(listener, stream), "uv_accept");
-  const int rc = uv_read_start(
-      stream,
-      [](uv_handle_t*, std::size_t, uv_buf_t* into) { *into = uv_buf_init(buffer, sizeof buffer); },
-      [](uv_stream_t* from, ssize_t got, const uv_buf_t*) {
-        if (got == 0) return;
-        const uv_buf_t all = uv_buf_init(answer.data(), static_cast<unsigned>(answer.size()));
-        if (got < 0 || uv_try_write(from, &all, 1) < 0) end(from);
-      });
-  check(rc, "uv_read_start");
+void reply(uv_stream_t* connection, char*, std::size_t) {
+  const uv_buf_t all = uv_buf_init(answer.data(), static_cast<unsigned>(answer.size()));
+  if (uv_try_write(connection, &all, 1) < 0) libuv_server::end(connection);
 }
 
 }  // namespace
@@ -43,12 +17,5 @@ void on_connection(uv_stream_t* listener, int status) {
 void serve_raw_libuv(std::uint16_t port) {
   answer = std::string("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n") +
            "Content-Length: " + std::to_string(sizeof greeting - 1) + "\r\n\r\n" + greeting;
-  uv_loop_t* loop = uv_default_loop();
-  uv_tcp_t server;
-  check(uv_tcp_init(loop, &server), "uv_tcp_init");
-  sockaddr_in address;
-  check(uv_ip4_addr("127.0.0.1", port, &address), "uv_ip4_addr");
-  check(uv_tcp_bind(&server, reinterpret_cast<sockaddr*>(&address), 0), "uv_tcp_bind");
-  check(uv_listen(reinterpret_cast<uv_stream_t*>(&server), 1024, on_connection), "uv_listen");
-  uv_run(loop, UV_RUN_DEFAULT);
+  libuv_server::serve(port, reply);
 }
