@@ -1,8 +1,7 @@
 // Against aiohttp's own server, in both faces.
 
 #include "client_support.hpp"
-
-#include <aio/subprocess.hpp>
+#include "peer.hpp"
 
 using aio::task;
 using test::holds;
@@ -79,29 +78,10 @@ asyncio.run(main())
 )";
 
 // Debian's python3 has the packages of Debian.
-class Peer {
+class Peer : public test::PeerServer {
  public:
-  Peer() : process_(start()) {
-    const std::string line = green::awaitlet(process_.out().readline());
-    REQUIRE_MESSAGE(!line.empty(), "aiohttp (Debian: python3-aiohttp) does not start");
-    url_ = "http://127.0.0.1:" + line.substr(0, line.find('\n'));
-  }
-  ~Peer() {
-    if (!process_.returncode()) process_.kill();
-    green::awaitlet(process_.wait());
-  }
-  std::string url(const std::string& path) const { return url_ + path; }
-
- private:
-  static aio::Process start() {
-    aio::ProcessOptions options;
-    options.in = options.out = aio::PIPE;
-    return green::awaitlet(
-        aio::create_subprocess_exec({"/usr/bin/python3", "-c", script}, options));
-  }
-
-  aio::Process process_;
-  std::string url_;
+  Peer() : PeerServer({"/usr/bin/python3", "-c", script}) {}
+  std::string url(const std::string& path) const { return "http://" + host() + path; }
 };
 
 std::string noise(std::size_t bytes) {

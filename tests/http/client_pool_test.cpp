@@ -4,6 +4,7 @@
 
 using aio::task;
 using test::Answering;
+using test::Gated;
 using test::holds;
 using test::message_of;
 using test::receive_request;
@@ -132,12 +133,7 @@ TEST_CASE("no more connections than the limit, and whoever waits gets one in tur
 
 TEST_CASE("a host at its limit does not hold up another") {
   green::Event<> go;
-  const Scripted slow([&](green::Socket& socket, int) {
-    while (!receive_request(socket).empty()) {
-      go.wait();
-      socket.sendall(reply("slow"));
-    }
-  });
+  const Gated slow(reply("slow"), go);
   const Answering quick(reply("quick"));
   http::SessionOptions options;
   options.limit = 2;
@@ -170,12 +166,7 @@ TEST_CASE("idle connections to other hosts make room") {
 
 TEST_CASE("a killed waiter leaves its place to the next") {
   green::Event<> go;
-  const Scripted server([&](green::Socket& socket, int) {
-    while (!receive_request(socket).empty()) {
-      go.wait();
-      socket.sendall(reply("ok"));
-    }
-  });
+  const Gated server(reply("ok"), go);
   http::SessionOptions options;
   options.limit = options.limit_per_host = 1;
   green::http::ClientSession session(options);
@@ -265,12 +256,7 @@ TEST_CASE("a new connection that dies is not tried again, nor one that has begun
 
 TEST_CASE("a session may go, or be closed, while its requests are in flight") {
   green::Event<> go;
-  const Scripted server([&](green::Socket& socket, int) {
-    while (!receive_request(socket).empty()) {
-      go.wait();
-      socket.sendall(reply("ok"));
-    }
-  });
+  const Gated server(reply("ok"), go);
   http::SessionOptions options;
   options.limit = 1;
   auto session = std::make_unique<http::ClientSession>(options);

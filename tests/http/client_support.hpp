@@ -108,6 +108,18 @@ class Answering : public Scripted {
         }) {}
 };
 
+// One that does so once `go` is sent.
+class Gated : public Scripted {
+ public:
+  Gated(std::string bytes, green::Event<>& go)
+      : Scripted([bytes = std::move(bytes), &go](green::Socket& socket, int) {
+          while (!receive_request(socket).empty()) {
+            go.wait();
+            socket.sendall(bytes);
+          }
+        }) {}
+};
+
 inline std::string url_of(const Served& served, const std::string& path = "/") {
   return "http://" + served.address().str() + path;
 }

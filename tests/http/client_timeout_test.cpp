@@ -5,6 +5,7 @@
 using aio::task;
 using test::Answering;
 using test::FullListener;
+using test::Gated;
 using test::holds;
 using test::message_of;
 using test::receive_request;
@@ -122,12 +123,7 @@ TEST_CASE("connecting has a time of its own") {
 
 TEST_CASE("waiting for a place is part of connecting, and leaves no trace") {
   green::Event<> go;
-  const Scripted server([&](green::Socket& socket, int) {
-    while (!receive_request(socket).empty()) {
-      go.wait();
-      socket.sendall(reply("ok"));
-    }
-  });
+  const Gated server(reply("ok"), go);
   http::SessionOptions options;
   options.limit = 1;
   options.connect_timeout = 0.05;

@@ -1,9 +1,9 @@
 // Against the WebSockets of others, at both ends: Python's websockets, aiohttp, and ws of node.
 
+#include "peer.hpp"
 #include "served.hpp"
 
 #include <aio/http.hpp>
-#include <aio/subprocess.hpp>
 #include <aio/websocket.hpp>
 
 #include <cstdlib>
@@ -203,16 +203,12 @@ function converse(options) {
 })().catch(error => { console.error(error); process.exit(1); });
 )";
 
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "'\\''" : std::string(1, c);
-  return result + "'";
-}
+using Command = std::vector<std::string>;
 
-std::string python(const std::string& script) { return "/usr/bin/python3 -c " + quoted(script); }
+Command python(const std::string& script) { return {"/usr/bin/python3", "-c", script}; }
 // Debian's node finds Debian's packages there by itself.
-std::string node(const std::string& script) {
-  return "env NODE_PATH=/usr/share/nodejs node -e " + quoted(script) + " --";
+Command node(const std::string& script) {
+  return {"env", "NODE_PATH=/usr/share/nodejs", "node", "-e", script, "--"};
 }
 
 // Whether a command can be run; a line says so if not.
@@ -226,29 +222,10 @@ bool has_websockets() { return works("/usr/bin/python3 -c 'import websockets'");
 bool has_aiohttp() { return works("/usr/bin/python3 -c 'import aiohttp'"); }
 bool has_node() { return works("NODE_PATH=/usr/share/nodejs node -e \"require('ws')\""); }
 
-aio::Process start(const std::string& command) {
-  aio::ProcessOptions options;
-  options.in = options.out = aio::PIPE;
-  return awaitlet(aio::create_subprocess_shell("exec " + command, options));
-}
-
-// A server that tells its port, and lives as long as this.
-class Peer {
+class Peer : public test::PeerServer {
  public:
-  explicit Peer(const std::string& command) : process_(start(command)) {
-    const std::string line = awaitlet(process_.out().readline());
-    REQUIRE_MESSAGE(!line.empty(), "the server does not start");
-    url_ = "ws://127.0.0.1:" + line.substr(0, line.find('\n')) + "/";
-  }
-  ~Peer() {
-    if (!process_.returncode()) process_.kill();
-    awaitlet(process_.wait());
-  }
-  const std::string& url() const { return url_; }
-
- private:
-  aio::Process process_;
-  std::string url_;
+  using PeerServer::PeerServer;
+  std::string url() const { return "ws://" + host() + "/"; }
 };
 
 std::string brief(const Message& message) {
@@ -313,9 +290,10 @@ web::Application echo() {
   return app;
 }
 
-std::string told_by(const std::string& command) {
+std::string told_by(Command command) {
   const Served served(echo());
-  return awaitlet(start(command + " ws://" + served.address().str() + "/ws").communicate()).first;
+  command.push_back("ws://" + served.address().str() + "/ws");
+  return awaitlet(test::start(std::move(command)).communicate()).first;
 }
 
 }  // namespace
