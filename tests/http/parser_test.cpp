@@ -1,8 +1,7 @@
+#include "cuts.hpp"
 #include "parsing.hpp"
 
 #include <doctest/doctest.h>
-
-#include <random>
 
 using test::Limits;
 using test::parse;
@@ -152,19 +151,7 @@ TEST_CASE("however the bytes are cut, they mean the same") {
   for (std::size_t at = 0; at <= pipeline.size(); ++at)
     CHECK(parse({std::string_view(pipeline).substr(0, at),
                  std::string_view(pipeline).substr(at)}) == whole);
-  std::minstd_rand random(7);
-  int wrong = 0;
-  std::vector<std::string_view> pieces;
-  for (int cut = 0; cut < splits;) {
-    pieces.clear();
-    const std::size_t longest = 1 + random() % 120;
-    for (std::size_t at = 0; at < pipeline.size();) {
-      const std::size_t bytes = 1 + random() % longest;
-      pieces.push_back(std::string_view(pipeline).substr(at, bytes));
-      at += bytes;
-    }
-    cut += static_cast<int>(pieces.size());
-    wrong += parse(pieces) != whole;
-  }
-  CHECK(wrong == 0);
+  CHECK(test::wrong_cuts(pipeline, splits, [&](const std::vector<std::string_view>& pieces) {
+          return parse(pieces) == whole;
+        }) == 0);
 }

@@ -1,6 +1,7 @@
 // Frames and messages: the cases of Autobahn's list that need no connection.
 
 #include "../support.hpp"
+#include "cuts.hpp"
 #include "frames.hpp"
 
 #include <aio/http/websocket.hpp>
@@ -336,21 +337,9 @@ TEST_CASE("however the bytes are cut, the messages are the same") {
       frame(fin | binary, std::string(130, 'x')) + frame(fin | close_frame, closing(1000, "bye"));
   const std::string whole = understand(bytes, server, 0, deflate);
   CHECK(whole.ends_with("close1000(bye)"));
-  std::minstd_rand random(7);
-  int wrong = 0;
-  std::vector<std::string_view> pieces;
-  for (int cut = 0; cut < splits;) {
-    pieces.clear();
-    const std::size_t longest = 1 + random() % 120;
-    for (std::size_t at = 0; at < bytes.size();) {
-      const std::size_t size = 1 + random() % longest;
-      pieces.push_back(std::string_view(bytes).substr(at, size));
-      at += size;
-    }
-    cut += static_cast<int>(pieces.size());
-    wrong += understand(pieces, server, 0, deflate) != whole;
-  }
-  CHECK(wrong == 0);
+  CHECK(test::wrong_cuts(bytes, splits, [&](const std::vector<std::string_view>& pieces) {
+          return understand(pieces, server, 0, deflate) == whole;
+        }) == 0);
 }
 
 TEST_CASE("bytes at random end in messages or an error, never elsewhere") {

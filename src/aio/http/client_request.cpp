@@ -50,11 +50,8 @@ void check_cookie(const std::string& name, const std::string& value) {
 bool lists(const Headers& headers, std::string_view name, std::string_view word) {
   for (const std::string& value : headers.get_all(name)) {
     std::string_view rest = value;
-    while (!rest.empty()) {
-      const std::size_t end = std::min(rest.find(','), rest.size());
-      if (equal_ignoring_case(trimmed(rest.substr(0, end)), word)) return true;
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
+    while (!rest.empty())
+      if (equal_ignoring_case(trimmed(take_until(rest, ',')), word)) return true;
   }
   return false;
 }

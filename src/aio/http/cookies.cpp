@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
-#include <cctype>
 #include <libpsl.h>
 #include <limits>
 
@@ -15,20 +14,6 @@ namespace {
 constexpr std::size_t attribute_max = 1024;  // bytes; what is longer is not looked at
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
-// Up to the mark, which goes too.
-std::string_view take(std::string_view& text, char mark) noexcept {
-  const std::size_t end = std::min(text.find(mark), text.size());
-  const std::string_view part = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return part;
-}
 
 // --- dates: RFC 6265, 5.1.1 ----------------------------------------------------------------------
 
@@ -155,8 +140,8 @@ std::optional<std::time_t> end_of_age(std::string_view text, std::time_t now) {
 Attributes read_attributes(std::string_view text, std::time_t now) {
   Attributes found;
   while (!text.empty()) {
-    std::string_view value = take(text, ';');
-    const std::string_view name = trimmed(take(value, '='));
+    std::string_view value = take_until(text, ';');
+    const std::string_view name = trimmed(take_until(value, '='));
     value = trimmed(value);
     if (value.size() > attribute_max) continue;
     if (equal_ignoring_case(name, "Secure")) {
@@ -165,7 +150,7 @@ Attributes read_attributes(std::string_view text, std::time_t now) {
       found.path = value;
     } else if (equal_ignoring_case(name, "Domain")) {
       if (value.starts_with('.')) value.remove_prefix(1);
-      if (!value.empty()) found.domain = lower(value);
+      if (!value.empty()) found.domain = lower_case(value);
     } else if (equal_ignoring_case(name, "Max-Age")) {
       if (const auto end = end_of_age(value, now)) found.max_age = end;
     } else if (equal_ignoring_case(name, "Expires")) {
@@ -218,10 +203,10 @@ std::optional<CookieJar::Cookie> CookieJar::parse(const Url& url, std::string_vi
         return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
       }))
     return std::nullopt;
-  std::string_view pair = take(set_cookie, ';');
+  std::string_view pair = take_until(set_cookie, ';');
   const bool has_value = pair.find('=') != std::string_view::npos;
   Cookie cookie;
-  cookie.name = trimmed(take(pair, '='));
+  cookie.name = trimmed(take_until(pair, '='));
   cookie.value = trimmed(pair);
   if (!has_value || cookie.name.empty() || cookie.name.size() + cookie.value.size() > bytes_max)
     return std::nullopt;

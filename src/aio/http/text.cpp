@@ -67,13 +67,10 @@ std::string decoded(std::string_view text, bool form) {
 std::vector<std::pair<std::string, std::string>> parse_form(std::string_view text) {
   std::vector<std::pair<std::string, std::string>> pairs;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('&'), text.size());
-    const std::string_view one = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (one.empty()) continue;
-    const std::size_t equals = std::min(one.find('='), one.size());
-    pairs.emplace_back(decoded(one.substr(0, equals), true),
-                       decoded(one.substr(std::min(equals + 1, one.size())), true));
+    std::string_view value = take_until(text, '&');
+    if (value.empty()) continue;
+    const std::string_view name = take_until(value, '=');
+    pairs.emplace_back(decoded(name, true), decoded(value, true));
   }
   return pairs;
 }
@@ -106,11 +103,23 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text;
 }
 
+std::string_view take_until(std::string_view& text, char mark) noexcept {
+  const std::size_t end = std::min(text.find(mark), text.size());
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return part;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
+}
+
 std::optional<std::string> find_cookie(std::string_view header, std::string_view name) {
   while (!header.empty()) {
-    const std::size_t end = std::min(header.find(';'), header.size());
-    const std::string_view one = trimmed(header.substr(0, end));
-    header.remove_prefix(std::min(end + 1, header.size()));
+    const std::string_view one = trimmed(take_until(header, ';'));
     const std::size_t equals = one.find('=');
     if (equals == std::string_view::npos || trimmed(one.substr(0, equals)) != name) continue;
     std::string_view value = trimmed(one.substr(equals + 1));

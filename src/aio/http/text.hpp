@@ -40,4 +40,10 @@ UVLET_API std::string base64(std::string_view bytes);
 // Blanks at the ends taken off.
 std::string_view trimmed(std::string_view text) noexcept;
 
+// What stands before the mark, or all; both are taken off the front of `text`.
+std::string_view take_until(std::string_view& text, char mark) noexcept;
+
+// With small letters in place of ASCII's capitals.
+std::string lower_case(std::string_view text);
+
 }  // namespace aio::http::detail

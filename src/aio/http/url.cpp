@@ -38,13 +38,6 @@ bool is_escape(std::string_view text) noexcept {
   return text.size() >= 3 && text[0] == '%' && is_hex(text[1]) && is_hex(text[2]);
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return result;
-}
-
 void add_escape(std::string& text, char c) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   const auto byte = static_cast<unsigned char>(c);
@@ -153,7 +146,7 @@ std::string host_of(const UriUriA& uri, std::string_view original) {
   if (host.size() > host_max) fail("a host must have 255 bytes at most", original);
   if (!std::all_of(host.begin(), host.end(), [](char c) { return is_plain(c, "-._"); }))
     fail("a host must be of letters, digits, '-', '.' and '_'", original);
-  return lower(host);
+  return lower_case(host);
 }
 
 std::uint16_t port_of(std::string_view text, std::uint16_t otherwise, std::string_view original) {
@@ -181,7 +174,7 @@ std::string target_of(const UriUriA& uri) {
 
 Url url_of(const UriUriA& uri, std::string_view original) {
   Url url;
-  url.scheme = lower(view(uri.scheme));
+  url.scheme = lower_case(view(uri.scheme));
   if (url.scheme != "http" && url.scheme != "https" && url.scheme != "ws" && url.scheme != "wss")
     fail("a URL's scheme must be http, https, ws or wss", original);
   url.host = host_of(uri, original);

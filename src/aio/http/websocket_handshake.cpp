@@ -18,14 +18,6 @@ constexpr int upgrade_required = 426;
 constexpr std::size_t key_bytes = 16;
 constexpr std::string_view deflate_name = "permessage-deflate";
 
-std::string base64(const unsigned char* data, std::size_t bytes) {
-  std::string text(4 * ((bytes + 2) / 3) + 1, '\0');
-  const int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), data, static_cast<int>(bytes));
-  text.resize(static_cast<std::size_t>(size));
-  return text;
-}
-
 // Base64 of 16 bytes.
 bool is_key(std::string_view key) noexcept {
   if (key.size() != 24 || !key.ends_with("==")) return false;
@@ -197,7 +189,7 @@ std::string websocket_accept_of(std::string_view key) {
   unsigned int size = 0;
   if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1)
     throw std::runtime_error("OpenSSL has no SHA-1, which the handshake of WebSocket needs");
-  return base64(digest.data(), size);
+  return base64({reinterpret_cast<const char*>(digest.data()), size});
 }
 
 WebSocketAgreement accept_websocket(const Head& request, const WebSocketOptions& options,
@@ -217,10 +209,10 @@ WebSocketAgreement accept_websocket(const Head& request, const WebSocketOptions&
 }
 
 std::string make_websocket_key() {
-  unsigned char bytes[key_bytes];
+  char bytes[key_bytes];
   if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes))
     throw std::system_error(errno, std::generic_category(), "getrandom");
-  return base64(bytes, sizeof bytes);
+  return base64({bytes, sizeof bytes});
 }
 
 void ask_for_websocket(Headers& headers, std::string_view key, const WebSocketOptions& options) {

@@ -89,9 +89,7 @@ std::string etag_of(const Status& status) {
 // Whether a list of entity tags has this one, compared weakly.
 bool has_tag(std::string_view list, std::string_view tag) {
   while (!list.empty()) {
-    const std::size_t end = std::min(list.find(','), list.size());
-    std::string_view one = http::detail::trimmed(list.substr(0, end));
-    list.remove_prefix(std::min(end + 1, list.size()));
+    std::string_view one = http::detail::trimmed(http::detail::take_until(list, ','));
     if (one.starts_with("W/")) one.remove_prefix(2);
     if (one == tag || one == "*") return true;
   }
