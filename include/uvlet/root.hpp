@@ -178,6 +178,8 @@ class UVLET_API Root : public Context, public Link {
       drop_interrupts();
   }
 
+  // Whether its next wait ends with an interrupt, or the one that it resumes from.
+  bool interrupt_due() noexcept;
   // Takes the first interrupt that may be delivered to a running Root; false if there is none.
   bool take_interrupt() noexcept;
   // Throws what was taken. A coroutine of a deeper scope gets CancelledError in its place.

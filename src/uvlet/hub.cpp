@@ -458,7 +458,8 @@ void Hub::kill(Root& victim, std::exception_ptr error) {
     if (self.may_wait()) self.resume_interrupted(false);
     return;
   }
-  if (!victim.thrown || !self.may_wait()) return;
+  // One that has been served already goes on with that, up to its next wait.
+  if (!victim.linked() || !victim.interrupt_due() || !self.may_wait()) return;
   victim.unlink();
   ready_.push_back(&self);
   --budget_;

@@ -110,6 +110,10 @@ Interrupt* Root::first_deliverable() noexcept {
   return nullptr;
 }
 
+bool Root::interrupt_due() noexcept {
+  return thrown || (shields == 0 && ((killed && uncaught_now() == 0) || first_deliverable()));
+}
+
 bool Root::take_interrupt() noexcept {
   if (shields > 0 || thrown) return thrown != nullptr;
   if (killed && uncaught_now() == 0) {
@@ -161,8 +165,7 @@ void Root::deliver_one() noexcept {
 }
 
 void Root::deliver_now() noexcept {
-  if (shields > 0 || thrown) return;
-  if (!(killed && uncaught_now() == 0) && !first_deliverable()) return;
+  if (thrown || !interrupt_due()) return;
   if (cancel_requested) {  // it ends anyway; what it waits for hears of this one as well
     waiting->cancel_again();
     return;

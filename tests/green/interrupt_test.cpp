@@ -4,6 +4,7 @@
 #include <aio/sleep.hpp>
 #include <green/awaitlet.hpp>
 #include <green/event.hpp>
+#include <green/queue.hpp>
 #include <green/timeout.hpp>
 
 #include <memory>
@@ -628,6 +629,26 @@ TEST_CASE("who was woken and killed before it ran gets the kill, the others thei
   victim.kill();
   CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
   CHECK(other.wait() == 4);
+}
+
+TEST_CASE("who was served and killed before it ran keeps that, and is dead when kill returns") {
+  test::Log log;
+  green::LightQueue<int> queue(1);
+  queue.put(1);
+  auto victim = green::spawn([&] {
+    queue.put(2);
+    log("put");
+    queue.put(3);
+  });
+  green::sleep(0);
+  CHECK(queue.get() == 1);  // the victim's item is in, which cannot be taken back
+  auto ready = green::spawn([&] { log("ready"); });
+  victim.kill();
+  CHECK(victim.dead());
+  log("killer");
+  CHECK(log.text() == "put ready killer");
+  CHECK(queue.get() == 2);
+  CHECK(queue.empty());
 }
 
 TEST_CASE("a task cancelled after what it awaits was set sees the cancel, and not the value") {
