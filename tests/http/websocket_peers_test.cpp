@@ -1,5 +1,7 @@
-// Against the WebSockets of others, at both ends: Python's websockets, aiohttp, and ws of node.
+// Against the WebSockets of others, at both ends, in the clear and over TLS: Python's websockets,
+// aiohttp, and ws of node.
 
+#include "../ssl_support.hpp"
 #include "peer.hpp"
 #include "served.hpp"
 
@@ -14,6 +16,7 @@ using aio::task;
 using aio::http::ClientSession;
 using aio::http::Message;
 using aio::http::MsgType;
+using aio::http::SessionOptions;
 using aio::http::WebSocket;
 using aio::http::WebSocketOptions;
 using green::awaitlet;
@@ -23,8 +26,9 @@ namespace web = aio::web;
 
 namespace {
 
+// A server of theirs is given its certificate and key if it is to speak TLS.
 constexpr const char* websockets_server = R"(
-import asyncio, sys, websockets
+import asyncio, ssl, sys, websockets
 
 async def serve(socket):
     try:
@@ -47,8 +51,11 @@ async def converse(socket):
             await socket.send(message)
 
 async def main():
-    async with websockets.serve(serve, "127.0.0.1", 0, subprotocols=["chat"],
-                                max_size=None) as server:
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if sys.argv[1:] else None
+    if secure:
+        secure.load_cert_chain(*sys.argv[1:])
+    async with websockets.serve(serve, "127.0.0.1", 0, subprotocols=["chat"], max_size=None,
+                                ssl=secure) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.get_event_loop().run_in_executor(None, sys.stdin.read)
 
@@ -56,7 +63,7 @@ asyncio.run(main())
 )";
 
 constexpr const char* aiohttp_server = R"(
-import asyncio, sys
+import asyncio, ssl, sys
 from aiohttp import web, WSMsgType
 
 async def serve(request):
@@ -83,7 +90,10 @@ async def main():
     app.router.add_get("/", serve)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if sys.argv[1:] else None
+    if secure:
+        secure.load_cert_chain(*sys.argv[1:])
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secure)
     await site.start()
     print(site._server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_event_loop().run_in_executor(None, sys.stdin.read)
@@ -93,11 +103,13 @@ asyncio.run(main())
 
 constexpr const char* node_server = R"(
 const { WebSocketServer } = require('ws');
+const [cert, key] = process.argv.slice(1).map(file => require('fs').readFileSync(file));
+const site = cert ? require('https').createServer({ cert, key }) : require('http').createServer();
 const server = new WebSocketServer({
-  host: '127.0.0.1', port: 0, perMessageDeflate: { threshold: 0 },
+  server: site, perMessageDeflate: { threshold: 0 },
   handleProtocols: offered => offered.has('chat') ? 'chat' : false,
 });
-server.on('listening', () => console.log(server.address().port));
+site.listen(0, '127.0.0.1', () => console.log(site.address().port));
 server.on('connection', socket => {
   socket.on('message', (data, binary) => {
     const text = binary ? '' : data.toString();
@@ -118,13 +130,17 @@ process.stdin.resume();
 process.stdin.on('end', () => process.exit());
 )";
 
-// What a client of theirs does with our server, which says "done" when that went as it should.
+// What a client of theirs does with our server, which says "done" when that went as it should. It
+// is given the URL and whom to trust.
 constexpr const char* websockets_client = R"(
-import asyncio, sys, websockets
+import asyncio, ssl, sys, websockets
 
-async def converse(url, **options):
+url, authority = sys.argv[1:]
+trusting = {"ssl": ssl.create_default_context(cafile=authority)} if url.startswith("wss") else {}
+
+async def converse(**options):
     async with websockets.connect(url, subprotocols=["soap", "chat"], max_size=None,
-                                  **options) as socket:
+                                  **trusting, **options) as socket:
         assert socket.subprotocol == "chat", socket.subprotocol
         for size in (0, 1, 125, 126, 65535, 65536, 2000000):
             await socket.send("é" * size)
@@ -141,20 +157,21 @@ async def converse(url, **options):
         except websockets.ConnectionClosedError as closed:
             assert closed.rcvd.code == 4004 and closed.rcvd.reason == "as you like", closed
 
-async def refused(url, status):
+async def refused(url, **options):
     try:
-        async with websockets.connect(url):
+        async with websockets.connect(url, **options):
             assert False, "accepted?"
-    except websockets.InvalidStatusCode as error:
-        assert error.status_code == status, error
+    except (websockets.InvalidStatusCode, ssl.SSLCertVerificationError) as error:
+        return error
 
 async def main():
-    url = sys.argv[1]
-    await converse(url)
-    await converse(url, compression=None)
-    await asyncio.gather(*[converse(url) for _ in range(5)])
-    await refused(url.replace("/ws", "/missing"), 404)
-    async with websockets.connect(url) as socket:
+    await converse()
+    await converse(compression=None)
+    await asyncio.gather(*[converse() for _ in range(5)])
+    assert (await refused(url.replace("/ws", "/missing"), **trusting)).status_code == 404
+    if trusting:
+        assert isinstance(await refused(url), ssl.SSLCertVerificationError)
+    async with websockets.connect(url, **trusting) as socket:
         await socket.close(3333, "bye")
         assert socket.close_code == 3333, socket.close_code
     print("done")
@@ -165,10 +182,11 @@ asyncio.run(main())
 constexpr const char* node_client = R"(
 const WebSocket = require('ws');
 const assert = require('assert');
-const url = process.argv.at(-1);
-function converse(options) {
+const [url, authority] = process.argv.slice(1);
+const trusting = { ca: require('fs').readFileSync(authority) };
+function converse(options, trust = trusting) {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, ['soap', 'chat'], options);
+    const socket = new WebSocket(url, ['soap', 'chat'], { ...options, ...trust });
     const sizes = [0, 1, 125, 126, 65535, 65536, 2000000];
     let pongs = 0, turn = 0;
     const next = () => {
@@ -190,7 +208,7 @@ function converse(options) {
       assert.equal(code, 4004); assert.equal(reason.toString(), 'as you like');
       assert.equal(pongs, 1); assert.equal(turn, 14); resolve();
     });
-    socket.on('error', reject);
+    socket.on('error', error => { socket.removeAllListeners('close'); reject(error); });
   });
 }
 (async () => {
@@ -199,11 +217,20 @@ function converse(options) {
                                         clientNoContextTakeover: true, serverMaxWindowBits: 10,
                                         clientMaxWindowBits: 10 } });
   await converse({ perMessageDeflate: false });
+  if (url.startsWith('wss')) {
+    await converse({}, { rejectUnauthorized: false });
+    await assert.rejects(converse({}, {}), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+  }
   console.log('done');
 })().catch(error => { console.error(error); process.exit(1); });
 )";
 
 using Command = std::vector<std::string>;
+
+Command operator+(Command command, const Command& arguments) {
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
 
 Command python(const std::string& script) { return {"/usr/bin/python3", "-c", script}; }
 // Debian's node finds Debian's packages there by itself.
@@ -224,18 +251,31 @@ bool has_node() { return works("NODE_PATH=/usr/share/nodejs node -e \"require('w
 
 class Peer : public test::PeerServer {
  public:
-  using PeerServer::PeerServer;
-  std::string url() const { return "ws://" + host() + "/"; }
+  Peer(const Command& command, bool secure)
+      : PeerServer(command + (secure ? certificate_and_key() : Command())),
+        scheme_(secure ? "wss" : "ws") {}
+  std::string url() const { return scheme_ + "://" + host() + "/"; }
+
+ private:
+  static Command certificate_and_key() {
+    return {test::certificates().certificate("server"), test::certificates().key("server")};
+  }
+
+  std::string scheme_;
 };
+
+std::string authority() { return test::certificates().certificate("ca"); }
 
 std::string brief(const Message& message) {
   return (message.last() ? std::to_string(message.code) + " " : "") + message.data;
 }
 
 // All that our client does with a server of theirs.
-void converse(const std::string& url, bool compress, int code_at_close = 3333) {
+void converse(const std::string& url, bool compress, int code_at_close) {
   CAPTURE(compress);
-  ClientSession session;
+  SessionOptions trusting;
+  trusting.ssl.ca_certs = authority();
+  ClientSession session(trusting);
   WebSocketOptions options;
   options.protocols = {"soap", "chat"};
   options.compress = compress;
@@ -267,6 +307,15 @@ void converse(const std::string& url, bool compress, int code_at_close = 3333) {
   CHECK(cut.close_code() == 1006);
 }
 
+void converse_with(const Command& server, int code_at_close = 3333) {
+  for (const bool secure : {false, true}) {
+    CAPTURE(secure);
+    const Peer peer(server, secure);
+    converse(peer.url(), true, code_at_close);
+    converse(peer.url(), false, code_at_close);
+  }
+}
+
 // What their client finds.
 web::Application echo() {
   web::Application app;
@@ -290,41 +339,36 @@ web::Application echo() {
   return app;
 }
 
-std::string told_by(Command command) {
-  const Served served(echo());
-  command.push_back("ws://" + served.address().str() + "/ws");
-  return awaitlet(test::start(std::move(command)).communicate()).first;
+void check_client(const Command& client) {
+  for (const bool secure : {false, true}) {
+    CAPTURE(secure);
+    web::ServerOptions options;
+    if (secure) options.ssl = test::server_options();
+    const Served served(echo(), options);
+    const std::string url = (secure ? "wss://" : "ws://") + served.address().str() + "/ws";
+    CHECK(awaitlet(test::start(client + Command{url, authority()}).communicate()).first ==
+          "done\n");
+  }
 }
 
 }  // namespace
 
 TEST_CASE("our client and the server of Python's websockets understand each other") {
-  if (!has_websockets()) return;
-  const Peer server(python(websockets_server));
-  converse(server.url(), true);
-  converse(server.url(), false);
+  if (has_websockets()) converse_with(python(websockets_server));
 }
 
 TEST_CASE("our client and aiohttp's server understand each other") {
-  if (!has_aiohttp()) return;
-  const Peer server(python(aiohttp_server));
-  converse(server.url(), true, 1000);  // it answers with a code of its own
-  converse(server.url(), false, 1000);
+  if (has_aiohttp()) converse_with(python(aiohttp_server), 1000);  // it answers with its own code
 }
 
 TEST_CASE("our client and the server of node's ws understand each other") {
-  if (!has_node()) return;
-  const Peer server(node(node_server));
-  converse(server.url(), true);
-  converse(server.url(), false);
+  if (has_node()) converse_with(node(node_server));
 }
 
 TEST_CASE("the client of Python's websockets and our server understand each other") {
-  if (!has_websockets()) return;
-  CHECK(told_by(python(websockets_client)) == "done\n");
+  if (has_websockets()) check_client(python(websockets_client));
 }
 
 TEST_CASE("the client of node's ws and our server understand each other") {
-  if (!has_node()) return;
-  CHECK(told_by(node(node_client)) == "done\n");
+  if (has_node()) check_client(node(node_client));
 }
