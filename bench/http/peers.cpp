@@ -73,6 +73,11 @@ void serve_nginx(std::uint16_t port) {
   become("nginx", std::string("-c"), file);
 }
 
+void serve_photon(std::uint16_t port) {
+  const char* program = std::getenv("PHOTON_HELLO");
+  if (program != nullptr) become(program, std::to_string(port));
+}
+
 void serve_go(std::uint16_t port) {
   const std::string program = own_directory() + "/server";
   setenv("GOFLAGS", "-mod=mod", 1);

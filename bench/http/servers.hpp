@@ -16,6 +16,7 @@ void serve_green(std::uint16_t port);      // green::http::server
 
 // Other people's; they return if they are not here.
 void serve_nginx(std::uint16_t port);
+void serve_photon(std::uint16_t port);
 void serve_go(std::uint16_t port);
 void serve_node(std::uint16_t port);
 void serve_aiohttp(std::uint16_t port);
