@@ -339,8 +339,6 @@ task<bool> WebSocketState::close(Self self, int code, std::string reason) {
 
 // --- WebSocket ---------------------------------------------------------------------------------
 
-WebSocketOptions::WebSocketOptions() = default;
-
 namespace {
 
 using detail::WebSocketState;

@@ -10,7 +10,11 @@
 #include <utility>
 #include <vector>
 
-namespace aio::http::detail {
+namespace aio::http {
+
+WebSocketOptions::WebSocketOptions() = default;
+
+namespace detail {
 namespace {
 
 constexpr int bad_request = 400;
@@ -253,4 +257,5 @@ WebSocketAgreement check_websocket_answer(const Headers& answer, std::string_vie
   return agreement;
 }
 
-}  // namespace aio::http::detail
+}  // namespace detail
+}  // namespace aio::http
