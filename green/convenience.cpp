@@ -54,9 +54,7 @@ detail::Serving::Serving() : state_(std::make_shared<State>()) {
 
 detail::Serving::~Serving() {
   state_->over = true;
-  if (!state_->failure.linked()) return;
-  state_->failure.unlink();
-  state_->server->root->refresh_attention();
+  if (state_->failure.queued()) state_->server->root->withdraw(state_->failure);
 }
 
 void detail::Serving::handler_failed(State& state) {

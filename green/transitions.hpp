@@ -68,7 +68,7 @@ class UVLET_API Crossing {
   CallSite site_;
   Direction direction_;
   uvlet::Root& root_;
-  unsigned outer_depth_;
+  std::uint16_t outer_depth_;
   std::int64_t start_;
 };
 

@@ -104,12 +104,36 @@ inline Handle<ContextVars> copy_of(const Handle<ContextVars>& context) {
   return context ? Handle<ContextVars>::adopt(context->copy()) : Handle<ContextVars>();
 }
 
-// A pending kill, cancel or expired Timeout. See docs/architecture.md, "Interrupts".
-struct Interrupt : Link {
+// A pending kill, cancel or expired Timeout. See docs/architecture.md, "Interrupts". It may not end
+// while it is queued.
+struct Interrupt {
+  bool queued() const noexcept { return next != nullptr; }
+
+  Interrupt* next = nullptr;  // null: not queued
   std::exception_ptr error;
   std::uint64_t level = 0;    // scopes with a larger serial are crossed; 0: the Root's base
   unsigned int uncaught = 0;  // it waits while more exceptions than this are being unwound
   bool owned = false;         // made by kill or cancel: freed when taken
+};
+
+// The Interrupts of a Root, in one word: most have none. They form a circle.
+class InterruptQueue {
+ public:
+  bool empty() const noexcept { return !last_; }
+  Interrupt* front() const noexcept { return last_->next; }
+  Interrupt* after(const Interrupt* interrupt) const noexcept {  // null: that was the last one
+    return interrupt == last_ ? nullptr : interrupt->next;
+  }
+
+  void push_front(Interrupt& interrupt) noexcept;
+  void push_back(Interrupt& interrupt) noexcept {
+    push_front(interrupt);
+    last_ = &interrupt;
+  }
+  void remove(Interrupt& interrupt) noexcept;  // O(its place)
+
+ private:
+  Interrupt* last_ = nullptr;
 };
 
 // A boundary that interrupts from outside cross: one awaitlet of a task, one wait_for. Within it
@@ -169,6 +193,7 @@ class UVLET_API Root : public Context, public Link {
   // Queues an interrupt and delivers the first one that may be: then `thrown` is set and the Root
   // is ready. Never switches.
   void interrupt(Interrupt& interrupt, bool before_others = false) noexcept;
+  void withdraw(Interrupt& interrupt) noexcept;
   void kill() noexcept;  // GreenletExit, without an allocation
   void deliver() noexcept;
   // The same for one that runs and has just begun to wait.
@@ -215,21 +240,22 @@ class UVLET_API Root : public Context, public Link {
 
   // --- state; the hot part first
   Hub* hub;
-  Time parked_at;                 // when it last ran, or was made: the turn of the loop before that
-  Waiter* waiting = nullptr;      // what it waits for, from its start until its result is taken
-  Scope* scope = nullptr;         // the innermost
-  bool attention = false;         // an interrupt is pending or taken, or it may not wait at all
-  bool killed = false;            // a default kill is pending
-  bool cancel_requested = false;  // `waiting` was asked to end and will do so later
-  bool started = false;
-  bool watched = false;  // the next wait is to be noticed: it keeps `attention` set
-  bool holds_identity = false;
-  bool crosses = false;  // what was taken ends at a boundary outside of the innermost one
+  Time parked_at;              // when it last ran, or was made: the turn of the loop before that
+  Waiter* waiting = nullptr;   // what it waits for, from its start until its result is taken
+  Scope* scope = nullptr;      // the innermost
+  bool attention : 1 = false;  // an interrupt is pending or taken, or it may not wait at all
+  bool killed : 1 = false;     // a default kill is pending
+  bool cancel_requested : 1 = false;  // `waiting` was asked to end and will do so later
+  bool started : 1 = false;
+  bool watched : 1 = false;  // the next wait is to be noticed: it keeps `attention` set
+  bool holds_identity : 1 = false;
+  bool crosses : 1 = false;  // what was taken ends at a boundary outside of the innermost one
   Kind kind;
+  // Changes between green code and coroutines around what runs, if counted, modulo 65,536.
+  std::uint16_t depth = 0;
   int shields = 0;
-  unsigned depth = 0;  // changes between green code and coroutines around what runs, if counted
   std::exception_ptr thrown;  // taken, not yet thrown
-  List<Interrupt> pending;
+  InterruptQueue pending;
   Identity* identity = nullptr;
   std::uint64_t id;
   LocalValue* locals = nullptr;

@@ -45,10 +45,11 @@ struct ThreadState {
   }
 };
 
-// One suspended line of execution. While it runs the fields are stale.
+// One suspended line of execution. While it runs the fields are stale. The exceptions that it
+// handles are kept on its stack, where it is parked.
 struct Context {
   void* sp = nullptr;  // null: has no stack (a coroutine suspended at a co_await)
-  ExceptionState exceptions{};
+  unsigned int uncaught = 0;
   int saved_errno = 0;
 #if defined(UVLET_ASAN)
   const void* stack_low = nullptr;
@@ -104,13 +105,15 @@ UVLET_INLINE void after_jump([[maybe_unused]] Context& self) noexcept {
 // Suspends `from`, which is running, and resumes `to`; returns when somebody switches to `from`.
 // Inlined up to the user's call: each `ret` after the jump would be mispredicted (7-11 ns).
 UVLET_INLINE void switch_context(Context& from, Context& to, const ThreadState& thread) noexcept {
-  from.exceptions = *thread.exceptions;
+  void* const caught = thread.exceptions->caught;
+  from.uncaught = thread.exceptions->uncaught;
   from.saved_errno = *thread.error;
   before_jump(from, to);
   const Transfer transfer = jump_context(to.sp, &from);
   static_cast<Context*>(transfer.data)->sp = transfer.context;
   after_jump(from);
-  *thread.exceptions = from.exceptions;
+  thread.exceptions->caught = caught;
+  thread.exceptions->uncaught = from.uncaught;
   *thread.error = from.saved_errno;
 }
 

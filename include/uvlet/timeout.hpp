@@ -26,7 +26,7 @@ class UVLET_API Timeout final : Timer {
   ~Timeout();
 
   bool pending() const noexcept {
-    return Timer::pending() || (interrupt_.linked() && after_->seconds() == 0);
+    return Timer::pending() || (interrupt_.queued() && after_->seconds() == 0);
   }
   void cancel() noexcept;
   // Starts it anew, for who calls. Throws logic_error while pending.
@@ -52,7 +52,7 @@ class UVLET_API Timeout final : Timer {
   std::uint64_t number_;
   Handle<Identity> owner_;  // the Root it interrupts may end before it
   bool expired_ = false;
-  Interrupt interrupt_;  // linked from its expiry to its delivery
+  Interrupt interrupt_;  // queued from its expiry to its delivery
 };
 
 // A scope in which kill, cancel and Timeouts wait until it ends; they are thrown at the first wait

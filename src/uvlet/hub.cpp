@@ -404,7 +404,7 @@ void Hub::drive(StacklessRoot& root) noexcept {
   root.parked_at = last_turn_;
   // What it saved when it last parked was its stack's; now it has none.
   root.sp = nullptr;
-  root.exceptions.uncaught = 0;
+  root.uncaught = 0;
   root.saved_errno = *thread_.error;
   root.off_stack();
 }

@@ -45,6 +45,19 @@ void Scope::force(const std::exception_ptr& error, std::uint64_t level) noexcept
   forced_level_ = level;
 }
 
+void InterruptQueue::push_front(Interrupt& interrupt) noexcept {
+  if (!last_) last_ = interrupt.next = &interrupt;
+  interrupt.next = std::exchange(last_->next, &interrupt);
+}
+
+void InterruptQueue::remove(Interrupt& interrupt) noexcept {
+  Interrupt* before = last_;
+  while (before->next != &interrupt) before = before->next;
+  before->next = interrupt.next;
+  if (last_ == &interrupt) last_ = before == &interrupt ? nullptr : before;
+  interrupt.next = nullptr;
+}
+
 Root::~Root() {
   if (locals) free_locals();
   if (identity) {
@@ -58,7 +71,8 @@ Root::~Root() {
 
 void Root::drop_interrupts() noexcept {
   while (!pending.empty()) {
-    Interrupt* interrupt = pending.pop_front();
+    Interrupt* interrupt = pending.front();
+    pending.remove(*interrupt);
     if (interrupt->owned) delete interrupt;
   }
   killed = false;
@@ -89,7 +103,7 @@ Handle<ContextVars>& thread_context() noexcept {
 }
 
 unsigned int Root::uncaught_now() const noexcept {
-  return hub->running() == this ? hub->thread().exceptions->uncaught : exceptions.uncaught;
+  return hub->running() == this ? hub->thread().exceptions->uncaught : uncaught;
 }
 
 void Root::refresh_attention() noexcept {
@@ -104,10 +118,11 @@ void Root::waits() noexcept {
 }
 
 Interrupt* Root::first_deliverable() noexcept {
+  if (pending.empty()) return nullptr;
   const unsigned int now = uncaught_now();
-  for (Interrupt* interrupt : pending)
-    if (now <= interrupt->uncaught) return interrupt;
-  return nullptr;
+  Interrupt* interrupt = pending.front();
+  while (interrupt && now > interrupt->uncaught) interrupt = pending.after(interrupt);
+  return interrupt;
 }
 
 bool Root::interrupt_due() noexcept {
@@ -120,7 +135,7 @@ bool Root::take_interrupt() noexcept {
     killed = false;
     take(std::make_exception_ptr(GreenletExit()), 0);
   } else if (Interrupt* interrupt = first_deliverable()) {
-    interrupt->unlink();
+    pending.remove(*interrupt);
     take(interrupt->error, interrupt->level);
     if (interrupt->owned) delete interrupt;
   }
@@ -138,11 +153,16 @@ void Root::take(std::exception_ptr error, std::uint64_t level) noexcept {
 
 void Root::interrupt(Interrupt& interrupt, bool before_others) noexcept {
   if (before_others)
-    pending.push_front(&interrupt);
+    pending.push_front(interrupt);
   else
-    pending.push_back(&interrupt);
+    pending.push_back(interrupt);
   attention = true;
   deliver();
+}
+
+void Root::withdraw(Interrupt& interrupt) noexcept {
+  pending.remove(interrupt);
+  refresh_attention();
 }
 
 void Root::kill() noexcept {
@@ -192,7 +212,8 @@ void Root::resume_interrupted(bool in_coroutine) {
 }
 
 void Root::operation_interrupted(bool in_coroutine) {
-  const bool requested = std::exchange(cancel_requested, false);
+  const bool requested = cancel_requested;
+  cancel_requested = false;
   if (thrown || (requested && take_interrupt())) raise(in_coroutine);
   refresh_attention();
 }

@@ -49,9 +49,7 @@ void Timeout::reschedule(Duration after) {
 
 void Timeout::cancel() noexcept {
   cancel_timer();
-  if (!interrupt_.linked()) return;
-  interrupt_.unlink();
-  if (owner_->root) owner_->root->refresh_attention();
+  if (interrupt_.queued()) owner_->root->withdraw(interrupt_);
 }
 
 void Timeout::expire() noexcept {
