@@ -145,13 +145,13 @@ UVLET_API bool out_of_resources(int error) noexcept;
 inline constexpr double accept_pause_seconds = 0.01;
 
 // The base of what waits for a descriptor: a recv, an accept. Derived classes define attempt().
-class UVLET_API IoWait : public Waiter, public IoRequest, private Timer {
+class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
  public:
   // `descriptor` is null for a closed socket: EBADF. nullopt: no limit; zero: EAGAIN at once.
   IoWait(Descriptor* descriptor, Direction direction, std::optional<Duration> limit) noexcept
       : descriptor_(descriptor), direction_(direction), limit_(limit) {}
   IoWait(IoWait&& other) noexcept
-      : Waiter(std::move(other)),
+      : Parked(std::move(other)),
         IoRequest(other),
         Timer(),
         descriptor_(other.descriptor_),

@@ -5,6 +5,7 @@
 #include <uvlet/config.hpp>
 #include <uvlet/descriptor.hpp>
 #include <uvlet/duration.hpp>
+#include <uvlet/list.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <poll.h>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace uvlet::inline UVLET_ABI {
 
@@ -41,10 +43,11 @@ class UVLET_API ForeignWait : public IoWait {
 };
 
 // The base of what waits for one such descriptor, in one direction. Refuses a second one that does.
-class UVLET_API ForeignCall : public ForeignWait {
+class UVLET_API ForeignCall : public ForeignWait, public Link {
  public:
   ForeignCall(int fd, Direction direction, std::optional<Duration> limit) noexcept;
-  ForeignCall(ForeignCall&&) noexcept = default;
+  ForeignCall(ForeignCall&& other) noexcept
+      : ForeignWait(std::move(other)), interest_(other.interest_) {}
 
   bool ready() noexcept;
   // Throws logic_error for a second simultaneous one.

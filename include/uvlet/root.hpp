@@ -23,7 +23,7 @@ namespace uvlet::inline UVLET_ABI {
 class Hub;
 class Root;
 struct LocalValue;
-class Waiter;
+class Parked;
 
 // What handles to a Root share, and what is left of it when it is dead. Counted by hand: handles
 // belong to one hub, so the count needs no atomic.
@@ -241,7 +241,7 @@ class UVLET_API Root : public Context, public Link {
   // --- state; the hot part first
   Hub* hub;
   Time parked_at;              // when it last ran, or was made: the turn of the loop before that
-  Waiter* waiting = nullptr;   // what it waits for, from its start until its result is taken
+  Parked* waiting = nullptr;   // what it waits for, from its start until its result is taken
   Scope* scope = nullptr;      // the innermost
   bool attention : 1 = false;  // an interrupt is pending or taken, or it may not wait at all
   bool killed : 1 = false;     // a default kill is pending

@@ -8,7 +8,7 @@
 namespace uvlet::inline UVLET_ABI {
 
 // Waits for a length of time, counted from the wait's start; zero goes to the back of the line.
-class Sleep : public Operation<Sleep>, private Timer {
+class Sleep : public Operation<Sleep, Parked>, private Timer {
  public:
   explicit Sleep(Duration length) noexcept : Timer(length) {}
   Sleep(Sleep&& other) noexcept : Operation(std::move(other)), Timer(other.length()) {}
@@ -28,7 +28,7 @@ class Sleep : public Operation<Sleep>, private Timer {
   const char* describe() const noexcept override { return "sleep"; }
 
  private:
-  void expire() noexcept override { wake(); }
+  void expire() noexcept override { make_ready(); }
   Purpose purpose() const noexcept override { return {describe(), root()}; }
 };
 

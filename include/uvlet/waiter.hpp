@@ -1,8 +1,8 @@
 #pragma once
 
-// The one kind of waiting: a Waiter is whatever is parked, a fiber or a coroutine, and an Operation
-// is something that a Waiter waits for. Each primitive is written once as an Operation and serves
-// both worlds.
+// The one kind of waiting: Parked is whatever waits, a fiber or a coroutine, a Waiter one that
+// stands in the list of a primitive, and an Operation what is waited for. Each primitive is written
+// once as an Operation and serves both worlds.
 
 #include <uvlet/config.hpp>
 #include <uvlet/hub.hpp>
@@ -13,6 +13,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
 namespace uvlet::inline UVLET_ABI {
 
@@ -42,26 +43,19 @@ struct Listener : Link {
 
 // What became of a request to cut a wait short.
 enum class Cancel {
-  done,      // it is over: nothing refers to the Waiter, what was granted went to the next one
-  later,     // it ends by wake(); the interrupt is thrown then, and the result dropped
+  done,      // it is over: nothing refers to what waited, what was granted went to the next one
+  later,     // it ends later; the interrupt is thrown then, and the result dropped
   too_late,  // it has a result that cannot be given back: the interrupt waits for the next wait
 };
 
 // A parked Root. It lives in the operation that is waited for: on the parked stack or in the
-// coroutine's frame, and is linked in the list of the primitive.
-class UVLET_API Waiter : public Listener {
+// coroutine's frame.
+class UVLET_API Parked {
  public:
-  Waiter() noexcept = default;
+  Parked() noexcept = default;
   // Movable until awaited.
-  Waiter(Waiter&& other) noexcept { assert(!other.root_); }
-  Waiter& operator=(Waiter&&) = delete;
-
-  // The operation is complete: unlinks the Waiter and makes its Root ready. Never switches.
-  void wake() noexcept {
-    unlink();
-    make_ready();
-  }
-  void notify() noexcept final { wake(); }
+  Parked(Parked&& other) noexcept { assert(!other.root_); }
+  Parked& operator=(Parked&&) = delete;
 
   // Cuts the wait short, if it can.
   virtual Cancel cancel() noexcept = 0;
@@ -78,7 +72,7 @@ class UVLET_API Waiter : public Listener {
   std::coroutine_handle<> coroutine() const noexcept { return handle_; }
 
  protected:
-  ~Waiter() {
+  ~Parked() {
     if (root_) [[unlikely]]
       abandon();
   }
@@ -87,9 +81,8 @@ class UVLET_API Waiter : public Listener {
   UVLET_COLD bool attend(Root& root, bool in_spite);
 
   friend class Root;
+  // The operation is complete. Never switches.
   void make_ready() noexcept { root_->hub->make_ready(*root_); }
-  // Takes back a wake() whose Root has not run since: it waits on.
-  void unwake() noexcept { root_->unlink(); }
 
   Root* root_ = nullptr;              // set while waited for
   std::coroutine_handle<> handle_{};  // null: the Root waits on a stack
@@ -98,13 +91,33 @@ class UVLET_API Waiter : public Listener {
   UVLET_COLD void abandon() noexcept;
 };
 
+// One that is linked in the list of the primitive that it waits for.
+class UVLET_API Waiter : public Parked, public Listener {
+ public:
+  Waiter() noexcept = default;
+  Waiter(Waiter&& other) noexcept : Parked(std::move(other)) {}
+
+  // The operation is complete: unlinks the Waiter and makes its Root ready. Never switches.
+  void wake() noexcept {
+    unlink();
+    make_ready();
+  }
+  void notify() noexcept final { wake(); }
+
+ protected:
+  ~Waiter() = default;
+
+  // Takes back a wake() whose Root has not run since: it waits on.
+  void unwake() noexcept { root_->unlink(); }
+};
+
 // What blocking calls are made of. A derived class defines
 //   bool ready()          done without waiting?
 //   void suspend(Hub&)    links it into what it waits for; may throw, then nothing is linked
 //   T    result()         the result, or throws what the operation ended with
-//   Cancel cancel() noexcept, const char* describe() const noexcept   as in Waiter
+//   Cancel cancel() noexcept, const char* describe() const noexcept   as in Parked
 // `block(op)` parks the green thread that runs; `co_await op` suspends the coroutine.
-// `Base` is Waiter, or a class derived from it.
+// `Base` is Waiter, Parked where no list is needed, or a class derived from one of them.
 template <class Derived, class Base = Waiter>
 class Operation : public Base {
  public:
@@ -168,7 +181,7 @@ class Operation : public Base {
 };
 
 template <class A>
-concept operation = std::is_base_of_v<Waiter, std::remove_cvref_t<A>>;
+concept operation = std::is_base_of_v<Parked, std::remove_cvref_t<A>>;
 
 // Waits for an operation in the green thread that runs. Blocks the green thread. Cancel point.
 // `suspended`, if not null, is set if it has to wait.

@@ -177,7 +177,7 @@ const char* IoWait::describe() const noexcept {
 void IoWait::complete() noexcept {
   waiting_ = false;
   cancel_timer();
-  wake();
+  make_ready();
 }
 
 void IoWait::expire() noexcept {
@@ -185,7 +185,7 @@ void IoWait::expire() noexcept {
   waiting_ = false;
   descriptor_->withdraw(direction_);
   error_number = ETIMEDOUT;
-  wake();
+  make_ready();
 }
 
 bool Handshake::attempt() noexcept {

@@ -40,11 +40,11 @@ void watch_all(int set, std::span<const pollfd> interests) {
 }
 
 // The calls that wait on this OS thread. Who ends with the thread may still wait.
-List<Waiter>& calls() noexcept {
+List<ForeignCall>& calls() noexcept {
   union Immortal {
     Immortal() noexcept : list() {}
     ~Immortal() {}
-    List<Waiter> list;
+    List<ForeignCall> list;
   };
   static thread_local Immortal here;
   return here.list;
@@ -93,10 +93,9 @@ ForeignCall::ForeignCall(int fd, Direction direction, std::optional<Duration> li
       interest_{fd, static_cast<short>(direction == Direction::read ? POLLIN : POLLOUT), 0} {}
 
 bool ForeignCall::taken() const noexcept {
-  for (Waiter* other : calls()) {
-    const auto& call = static_cast<const ForeignCall&>(*other);
-    if (call.interest_.fd == interest_.fd && call.interest_.events == interest_.events &&
-        call.forks_ == forks.load(std::memory_order_relaxed))
+  for (const ForeignCall* call : calls()) {
+    if (call->interest_.fd == interest_.fd && call->interest_.events == interest_.events &&
+        call->forks_ == forks.load(std::memory_order_relaxed))
       return true;
   }
   return false;

@@ -467,13 +467,13 @@ void Hub::kill(Root& victim, std::exception_ptr error) {
   if (self.attention) self.resume_interrupted(false);
 }
 
-bool Waiter::attend(Root& root, bool in_spite) {
+bool Parked::attend(Root& root, bool in_spite) {
   if (!root.may_wait()) throw NoAwaitletContext();
   if (root.watched) root.waits();
   return in_spite || !root.take_interrupt();
 }
 
-void Waiter::abandon() noexcept {
+void Parked::abandon() noexcept {
   if (root_->waiting != this) return;
   root_->waiting = nullptr;
   root_->unlink();
