@@ -3,8 +3,12 @@
 #include <aio/aio.hpp>
 #include <green/event.hpp>
 
+#include <cstddef>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
+#include <utility>
 
 using green::Shield;
 
@@ -217,6 +221,26 @@ TEST_CASE("two interrupts that waited for a Shield are thrown one after the othe
   thread.wait();
   const std::string seen = log.text();
   CHECK((seen == "timeout exit slept" || seen == "exit timeout slept"));
+}
+
+TEST_CASE("of Timeouts that wait for a Shield any can be cancelled, and the others are thrown") {
+  const char* const left[] = {"12", "02", "01"};
+  for (std::size_t cancelled = 0; cancelled < 3; ++cancelled) {
+    CAPTURE(cancelled);
+    std::optional<Shield> shield(std::in_place);
+    green::Timeout first(0), second(0), third(0);
+    green::Timeout* const all[] = {&first, &second, &third};
+    all[cancelled]->cancel();
+    shield.reset();
+    std::string thrown;
+    for (int i = 0; i < 3; ++i) try {
+        green::sleep(0);
+      } catch (const green::TimeoutExpired& interrupt) {
+        for (std::size_t k = 0; k < 3; ++k)
+          if (interrupt.is(*all[k])) thrown += std::to_string(k);
+      }
+    CHECK(thrown == left[cancelled]);
+  }
 }
 
 // --- while exceptions are being unwound
