@@ -36,7 +36,7 @@ constexpr std::size_t chunk_bytes = 32 * 1024;  // a File takes it without waiti
 using Shared = std::shared_ptr<PopenState>;
 using Texts = std::pair<std::string, std::string>;
 
-Shared open_process(const std::vector<std::string>& argv, const PopenOptions& options) {
+Shared open_process(const std::vector<std::string>& argv, const aio::ProcessOptions& options) {
   using aio::detail::Child;
   auto state = std::make_shared<PopenState>();
   Child::Ends ours;
@@ -115,6 +115,14 @@ std::string complaint(const std::vector<std::string>& argv, int code) {
                           : "' ended with status " + std::to_string(code));
 }
 
+PopenOptions plain(aio::ProcessOptions options) {
+  return {.in = options.in,
+          .out = options.out,
+          .err = options.err,
+          .cwd = std::move(options.cwd),
+          .env = std::move(options.env)};
+}
+
 // Kills a program that nobody will know of.
 class KillUnlessDone {
  public:
@@ -136,6 +144,16 @@ CalledProcessError::CalledProcessError(const std::vector<std::string>& argv, int
     : std::runtime_error(detail::complaint(argv, code)),
       returncode(code),
       output(std::move(output_read)) {}
+
+PopenOptions::operator aio::ProcessOptions() const {
+  aio::ProcessOptions options;
+  options.in = in;
+  options.out = out;
+  options.err = err;
+  options.cwd = cwd;
+  options.env = env;
+  return options;
+}
 
 Popen::Popen(std::vector<std::string> argv, PopenOptions options)
     : state_(detail::open_process(argv, options)) {}
@@ -175,20 +193,21 @@ File& Popen::in() const { return detail::file_of(state().in); }
 File& Popen::out() const { return detail::file_of(state().out); }
 File& Popen::err() const { return detail::file_of(state().err); }
 
-aio::task<int> call_async(std::vector<std::string> argv, PopenOptions options) {
-  Popen process(std::move(argv), std::move(options));
+aio::task<int> call_async(std::vector<std::string> argv, aio::ProcessOptions options) {
+  Popen process(std::move(argv), detail::plain(std::move(options)));
   const detail::KillUnlessDone guard(process);
   co_return co_await process.wait_async();
 }
 
-aio::task<void> check_call_async(std::vector<std::string> argv, PopenOptions options) {
+aio::task<void> check_call_async(std::vector<std::string> argv, aio::ProcessOptions options) {
   const int code = co_await call_async(argv, std::move(options));
   if (code != 0) throw CalledProcessError(argv, code);
 }
 
-aio::task<std::string> check_output_async(std::vector<std::string> argv, PopenOptions options) {
+aio::task<std::string> check_output_async(std::vector<std::string> argv,
+                                          aio::ProcessOptions options) {
   options.out = PIPE;
-  Popen process(argv, std::move(options));
+  Popen process(argv, detail::plain(std::move(options)));
   const detail::KillUnlessDone guard(process);
   auto [output, errors] = co_await process.communicate_async();
   if (process.returncode() != 0)

@@ -6,6 +6,7 @@
 #include <green/awaitlet.hpp>
 #include <green/file.hpp>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -20,7 +21,18 @@ using aio::DEVNULL;
 using aio::INHERIT;
 using aio::PIPE;
 using aio::STDOUT;
-using PopenOptions = aio::ProcessOptions;
+
+// What its streams are connected to: as in aio::ProcessOptions, which it becomes. An aggregate:
+// `Popen(argv, {.in = PIPE})`.
+struct UVLET_API PopenOptions {
+  int in = INHERIT;
+  int out = INHERIT;
+  int err = INHERIT;
+  std::string cwd = {};                                        // "": the parent's
+  std::optional<std::map<std::string, std::string>> env = {};  // nullopt: the parent's
+
+  operator aio::ProcessOptions() const;
+};
 
 // A program that ended with a returncode other than 0.
 struct UVLET_API CalledProcessError : std::runtime_error {
@@ -93,14 +105,16 @@ class UVLET_API Popen {
 // Runs a program and waits for it; gives its returncode. Cut short, it kills the program.
 // Blocks the green thread. Cancel point.
 UVLET_API int call(std::vector<std::string> argv, PopenOptions options = {});
-UVLET_API aio::task<int> call_async(std::vector<std::string> argv, PopenOptions options = {});
+// Not of an aggregate: g++ 12 destroys such a temporary twice where it stands beside `co_await`.
+UVLET_API aio::task<int> call_async(std::vector<std::string> argv,
+                                    aio::ProcessOptions options = {});
 // The same; throws CalledProcessError unless it is 0. Blocks the green thread. Cancel point.
 UVLET_API void check_call(std::vector<std::string> argv, PopenOptions options = {});
 UVLET_API aio::task<void> check_call_async(std::vector<std::string> argv,
-                                           PopenOptions options = {});
+                                           aio::ProcessOptions options = {});
 // The same; gives what it wrote to its output. Blocks the green thread. Cancel point.
 UVLET_API std::string check_output(std::vector<std::string> argv, PopenOptions options = {});
 UVLET_API aio::task<std::string> check_output_async(std::vector<std::string> argv,
-                                                    PopenOptions options = {});
+                                                    aio::ProcessOptions options = {});
 
 }  // namespace green

@@ -144,6 +144,12 @@ TEST_CASE("communicate that is killed, or out of time, loses nothing when called
   CHECK(stuck.returncode() == -SIGKILL);
 }
 
+TEST_CASE("options are named where they are given") {
+  Popen echo({"sh", "-c", "cat; pwd"}, {.in = green::PIPE, .out = green::PIPE, .cwd = "/"});
+  CHECK(echo.communicate("in ").first == "in /\n");
+  CHECK(green::call({"sh", "-c", "exit $CODE"}, {.env = {{{"CODE", "3"}}}}) == 3);
+}
+
 TEST_CASE("a child that does not read its input") {
   CHECK(shell("exec <&-; echo done").communicate(std::string(1 << 20, 'x')).first == "done\n");
 }
