@@ -102,22 +102,47 @@ await_result_t<A> awaitlet(A&& awaitable, CallSite site = CallSite::current()) {
   return detail::wait_for_any(std::forward<A>(awaitable), nullptr);
 }
 
-// A coroutine function as an ordinary one: f(args...) waits for function(args...).
+// A coroutine function as an ordinary one: f(args...) waits for function(args...). `site` is what
+// the report of transitions names.
 template <class F>
-auto sync(F function) {
-  return [function = std::move(function)]<class... A>(A&&... arguments) {
-    return awaitlet(std::invoke(function, std::forward<A>(arguments)...));
+auto sync(F function, CallSite site = CallSite::current()) {
+  return [function = std::move(function), site]<class... A>(A&&... arguments) {
+    return awaitlet(std::invoke(function, std::forward<A>(arguments)...), site);
   };
 }
 
+namespace detail {
+
+// The function of a green thread that awaits a Future, and cancels it if it never runs.
+template <class T>
+class AwaitsFuture {
+ public:
+  AwaitsFuture(aio::Future<T> future, const CallSite& site)
+      : future_(std::move(future)), site_(site) {
+    future_.state();  // there is one
+  }
+  AwaitsFuture(AwaitsFuture&&) noexcept = default;
+  ~AwaitsFuture() {
+    if (future_) future_.cancel();
+  }
+  T operator()() { return awaitlet(std::move(future_), site_); }
+
+ private:
+  aio::Future<T> future_;
+  CallSite site_;
+};
+
+}  // namespace detail
+
 // A green thread that waits for a task; killing it, with any exception, cancels the task.
 template <class T>
-GreenThread<T> spawn_for_awaitable(aio::task<T> work) {
-  return spawn([work = std::move(work)]() mutable { return awaitlet(std::move(work)); });
+GreenThread<T> spawn_for_awaitable(aio::task<T> work, CallSite site = CallSite::current()) {
+  return spawn(
+      [work = std::move(work), site]() mutable { return awaitlet(std::move(work), site); });
 }
 template <class T>
-GreenThread<T> spawn_for_awaitable(aio::Future<T> future) {
-  return spawn([future = std::move(future)]() mutable { return awaitlet(std::move(future)); });
+GreenThread<T> spawn_for_awaitable(aio::Future<T> future, CallSite site = CallSite::current()) {
+  return spawn(detail::AwaitsFuture<T>(std::move(future), site));
 }
 
 }  // namespace green

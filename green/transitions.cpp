@@ -45,7 +45,10 @@ std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') result += '\\';
-    result += c;
+    if (c == '\n')
+      result += "\\n";
+    else
+      result += c;
   }
   return result + '"';
 }
@@ -176,7 +179,7 @@ std::string transitions_graphviz() {
   dot << "digraph transitions {\n  rankdir=LR;\n  node [shape=box];\n";
   for (const Transition& site : transitions()) {
     const bool to_async = site.direction == "sync->async";
-    const std::string caller = quoted(base_name(site.file) + "\\n" + site.function);
+    const std::string caller = quoted(base_name(site.file) + "\n" + site.function);
     const std::string other = to_async ? "\"coroutines\"" : "\"green threads\"";
     dot << "  " << caller << " -> " << other << " [label=\"line " << site.line << ": " << site.calls
         << " calls\"];\n";
@@ -186,7 +189,7 @@ std::string transitions_graphviz() {
 }
 
 void save_transitions(const std::string& baseline) {
-  std::set<std::string> lines;
+  std::multiset<std::string> lines;
   for (const Transition& site : transitions()) lines.insert(lasting_name(site));
   std::ofstream file(baseline);
   for (const std::string& line : lines) file << line << "\n";
@@ -196,13 +199,21 @@ void save_transitions(const std::string& baseline) {
 void check_transitions(const std::string& baseline) {
   std::ifstream file(baseline);
   if (!file) throw std::system_error(errno, std::generic_category(), baseline);
-  std::set<std::string> known;
-  for (std::string line; std::getline(file, line);) known.insert(line);
+  std::map<std::string, std::size_t> known;
+  for (std::string line; std::getline(file, line);) ++known[line];
+  const std::vector<Transition> sites = transitions();
+  std::map<std::string, std::size_t> seen;
+  for (const Transition& site : sites) ++seen[lasting_name(site)];
   std::string unknown;
-  for (const Transition& site : transitions())
-    if (!known.contains(lasting_name(site)))
-      unknown += "\n  " + site.file + ":" + std::to_string(site.line) + " " + site.direction +
-                 " in " + site.function;
+  for (const Transition& site : sites) {
+    const std::string name = lasting_name(site);
+    if (seen[name] <= known[name]) continue;
+    unknown += "\n  " + site.file + ":" + std::to_string(site.line) + " " + site.direction +
+               " in " + site.function;
+    if (known[name] > 0)
+      unknown += " (" + std::to_string(seen[name]) + " sites there, " +
+                 std::to_string(known[name]) + " in the baseline)";
+  }
   if (!unknown.empty())
     throw std::runtime_error("transitions that are not in " + baseline + ":" + unknown);
 }

@@ -38,15 +38,16 @@ UVLET_API std::vector<Transition> transitions();
 // As a table.
 UVLET_API void print_transitions(std::ostream& out);
 UVLET_API std::string transitions_json();
-// Files as clusters, call sites as arrows between "sync" and "async", labelled with their calls.
+// Functions as boxes, each with an arrow to "coroutines" or "green threads" for every call site.
 UVLET_API std::string transitions_graphviz();
 UVLET_API void reset_transitions();
 
 // A migration moves forward only: a test that runs the program can compare it with a baseline, a
-// file with a line for each call site ("file function direction"; lines of the source may move).
+// file with a line for each call site ("file function direction"; lines of the source may move:
+// of two sites in one function their number counts).
 UVLET_API void save_transitions(const std::string& baseline);
-// Throws std::runtime_error that names each call site that is not in the baseline; system_error if
-// that cannot be read.
+// Throws std::runtime_error that names each call site that is not in the baseline, and those among
+// which one must be new; system_error if that cannot be read.
 UVLET_API void check_transitions(const std::string& baseline);
 
 namespace detail {

@@ -16,6 +16,8 @@ class Future;
 
 namespace detail {
 
+class FutureWait;
+
 // The part of a Future's state that does not depend on its type.
 class UVLET_API FutureBase : public uvlet::Identity {
  public:
@@ -54,7 +56,7 @@ class UVLET_API FutureBase : public uvlet::Identity {
 
  private:
   UVLET_COLD void report_unretrieved(const std::exception_ptr& error) noexcept;
-  FutureBase* awaited() noexcept;
+  FutureWait* wait() const noexcept;
 
   bool cancelled_ : 1 = false;
   bool failed_ : 1 = false;
@@ -80,13 +82,25 @@ class UVLET_API FutureWait : public uvlet::Waiter {
   FutureWait(FutureWait&&) noexcept = default;
   FutureBase& future() const noexcept { return *future_; }
 
-  // Cancels the Future; the wait is over when it is.
+  // Cancels the Future; the wait is over when it is, or at once in a circle.
   uvlet::Cancel cancel() noexcept override;
   void cancel_again() noexcept override { future_->cancel(); }
   const char* describe() const noexcept override { return "a Future"; }
+  // What it waits for waits for it.
+  void is_in_circle() noexcept { in_circle_ = true; }
 
  protected:
+  // Throws logic_error if that is who waits.
+  void require_other(const uvlet::Hub& hub) const {
+    if (hub.running() == future_->root) [[unlikely]]
+      refuse_itself();
+  }
+
   uvlet::Handle<FutureBase> future_;
+
+ private:
+  [[noreturn]] UVLET_COLD void refuse_itself() const;
+  bool in_circle_ = false;
 };
 
 }  // namespace detail
@@ -105,7 +119,10 @@ class FutureAwait final : public uvlet::Operation<FutureAwait<T>, detail::Future
   FutureAwait(FutureAwait&&) noexcept = default;
 
   bool ready() const noexcept { return state().value.settled(); }
-  void suspend(uvlet::Hub&) noexcept { state().value.listen(*this); }
+  void suspend(uvlet::Hub& hub) {
+    this->require_other(hub);
+    state().value.listen(*this);
+  }
   T result() {
     state().retrieve();
     if (!take_) return state().value.copy();
@@ -187,11 +204,18 @@ class Future {
   void set_name(std::string name) { shared().set_name(std::move(name)); }
 
   // Cancelling who awaits it cancels it.
-  FutureAwait<T> operator co_await() const& { return FutureAwait<T>(state_, false); }
-  FutureAwait<T> operator co_await() && { return FutureAwait<T>(std::move(state_), true); }
+  FutureAwait<T> operator co_await() const& { return FutureAwait<T>(state(), false); }
+  FutureAwait<T> operator co_await() && {
+    shared();
+    return FutureAwait<T>(std::move(state_), true);
+  }
 
   // For the rest of the library.
-  const uvlet::Handle<detail::FutureState<T>>& state() const noexcept { return state_; }
+  explicit operator bool() const noexcept { return static_cast<bool>(state_); }
+  const uvlet::Handle<detail::FutureState<T>>& state() const {
+    shared();
+    return state_;
+  }
 
  private:
   detail::FutureState<T>& shared() const {

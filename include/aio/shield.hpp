@@ -11,7 +11,8 @@ namespace detail {
 template <class T>
 class ShieldedWait final : public uvlet::Operation<ShieldedWait<T>> {
  public:
-  explicit ShieldedWait(Future<T> future) noexcept : future_(std::move(future)) {}
+  // Throws InvalidStateError for a Future that was moved from.
+  explicit ShieldedWait(Future<T> future) : future_(std::move(future)) { future_.state(); }
   ShieldedWait(ShieldedWait&&) noexcept = default;
 
   bool ready() const noexcept { return state().value.settled(); }

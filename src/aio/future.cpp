@@ -1,32 +1,39 @@
 #include <aio/future.hpp>
 
 #include <cstdio>
+#include <stdexcept>
+#include <typeinfo>
 #include <vector>
 
 namespace aio::detail {
 
-// The Future that this one's task waits for, if any.
-FutureBase* FutureBase::awaited() noexcept {
+// What this one's task waits by, if that is for another that is not done.
+FutureWait* FutureBase::wait() const noexcept {
   if (!root || !root->waiting || root->cancel_requested) return nullptr;
   auto* wait = dynamic_cast<FutureWait*>(root->waiting);
-  return wait && !wait->future().outcome().settled() ? &wait->future() : nullptr;
+  return wait && !wait->future().outcome().settled() ? wait : nullptr;
 }
 
 bool FutureBase::cancel() noexcept {
   if (outcome().settled()) return false;
   std::vector<FutureBase*> visited;
   FutureBase* innermost = this;
-  while (FutureBase* next = innermost->awaited()) {
-    if (next->visiting_) break;
+  while (FutureWait* wait = innermost->wait()) {
     innermost->visiting_ = true;
     visited.push_back(innermost);
-    innermost = next;
+    if (wait->future().visiting_) {
+      wait->is_in_circle();
+      break;
+    }
+    innermost = &wait->future();
   }
   for (FutureBase* future : visited) future->visiting_ = false;
-  if (innermost->root)
-    innermost->root->hub->interrupt(*innermost->root, std::make_exception_ptr(CancelledError()));
-  else
+  if (!innermost->root)
     innermost->set_error(std::make_exception_ptr(CancelledError()));
+  else if (innermost->root->holds_interrupt(typeid(CancelledError)))
+    innermost->root->deliver();  // as in asyncio one exception stands for all that come before it
+  else
+    innermost->root->hub->interrupt(*innermost->root, std::make_exception_ptr(CancelledError()));
   return true;
 }
 
@@ -78,8 +85,13 @@ void FutureBase::Callback::notify() noexcept {
   });
 }
 
+void FutureWait::refuse_itself() const {
+  throw std::logic_error("'" + future_->name() + "' awaits itself");
+}
+
 uvlet::Cancel FutureWait::cancel() noexcept {
-  if (!linked() && future_->outcome().settled()) return uvlet::Cancel::done;
+  if (in_circle_) unlink();
+  if (!linked() && (in_circle_ || future_->outcome().settled())) return uvlet::Cancel::done;
   future_->cancel();
   return future_->outcome().settled() ? uvlet::Cancel::done : uvlet::Cancel::later;
 }

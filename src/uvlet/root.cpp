@@ -129,6 +129,17 @@ bool Root::interrupt_due() noexcept {
   return thrown || (shields == 0 && ((killed && uncaught_now() == 0) || first_deliverable()));
 }
 
+bool Root::holds_interrupt(const std::type_info& type) const noexcept {
+  const auto is = [&](const std::exception_ptr& error) {
+    return error && *error.__cxa_exception_type() == type;
+  };
+  if (is(thrown)) return true;
+  if (pending.empty()) return false;
+  const Interrupt* interrupt = pending.front();
+  while (interrupt && !is(interrupt->error)) interrupt = pending.after(interrupt);
+  return interrupt;
+}
+
 bool Root::take_interrupt() noexcept {
   if (shields > 0 || thrown) return thrown != nullptr;
   if (killed && uncaught_now() == 0) {
@@ -177,6 +188,7 @@ void Root::deliver() noexcept {
   queue.push_back(this);
   if (queue.size() > 1) return;
   for (std::size_t next = 0; next < queue.size(); ++next) queue[next]->deliver_one();
+  for (Root* root : queue) root->delivered = false;
   queue.clear();
 }
 
@@ -186,8 +198,10 @@ void Root::deliver_one() noexcept {
 
 void Root::deliver_now() noexcept {
   if (thrown || !interrupt_due()) return;
+  const bool again = delivered;
+  delivered = true;
   if (cancel_requested) {  // it ends anyway; what it waits for hears of this one as well
-    waiting->cancel_again();
+    if (!again) waiting->cancel_again();
     return;
   }
   if (waiting) {

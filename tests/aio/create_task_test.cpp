@@ -3,8 +3,13 @@
 #include <aio/future.hpp>
 #include <aio/sleep.hpp>
 
+#include <green/awaitlet.hpp>
+#include <green/timeout.hpp>
+
 #include <memory>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -294,4 +299,62 @@ TEST_CASE("a Timeout made inside a task throws at the task's own wait") {
   };
   CHECK(aio::run(body()));
   CHECK(green::awaitlet(body()));
+}
+
+TEST_CASE("cancels before the first is thrown are thrown as one, a later one anew") {
+  int delivered = 0;
+  auto patient = [](int& count) -> aio::task<int> {
+    for (;;) {
+      try {
+        co_await aio::sleep(count < 2 ? 100 : 0.001);
+        co_return count;
+      } catch (const aio::CancelledError&) {
+        ++count;
+      }
+    }
+  };
+  auto task = aio::create_task(patient(delivered));
+  green::sleep(0);
+  for (int i = 0; i < 3; ++i) CHECK(task.cancel());
+  green::sleep(0);
+  CHECK(delivered == 1);
+  CHECK(task.cancel());
+  CHECK(green::awaitlet(task) == 2);
+}
+
+TEST_CASE("a task that awaits itself is told so") {
+  aio::Future<int> itself;
+  itself = aio::create_task([](aio::Future<int>& own) -> aio::task<int> {
+    own.set_name("narcissus");
+    co_return co_await own;
+  }(itself));
+  std::string text;
+  try {
+    green::awaitlet(itself);
+  } catch (const std::logic_error& error) {
+    text = error.what();
+  }
+  CHECK(text == "'narcissus' awaits itself");
+}
+
+TEST_CASE("tasks that await each other in a circle end when one is cancelled") {
+  constexpr std::size_t count = 3;
+  std::vector<aio::Future<int>> circle(count);
+  auto awaits = [](std::vector<aio::Future<int>>& all, std::size_t next) -> aio::task<int> {
+    co_return co_await all[next];
+  };
+  const auto close = [&] {
+    for (std::size_t i = 0; i < count; ++i)
+      circle[i] = aio::create_task(awaits(circle, (i + 1) % count));
+    green::sleep(0);
+  };
+  close();
+  CHECK(circle[1].cancel());
+  for (const auto& task : circle) CHECK_THROWS_AS(green::awaitlet(task), aio::CancelledError);
+  close();
+  CHECK_THROWS_AS(green::with_timeout(0.001, [&] { green::awaitlet(circle[0]); }),
+                  green::TimeoutExpired);
+  for (const auto& task : circle) CHECK(task.cancelled());
+  close();
+  CHECK_THROWS_AS(green::awaitlet(circle[2]), uvlet::Deadlock);
 }

@@ -1,7 +1,11 @@
 #include "../support.hpp"
 
 #include <aio/future.hpp>
+#include <aio/gather.hpp>
+#include <aio/shield.hpp>
 #include <aio/sleep.hpp>
+#include <aio/wait.hpp>
+#include <aio/wait_for.hpp>
 
 #include <memory>
 #include <stdexcept>
@@ -284,4 +288,23 @@ TEST_CASE("a Future made here is set by a coroutine") {
   auto task = aio::create_task(setter(future));
   CHECK(green::awaitlet(future) == 6);
   green::awaitlet(task);
+}
+
+TEST_CASE("awaiting a Future that was moved from or never made is InvalidStateError") {
+  using aio::InvalidStateError;
+  const aio::Future<int> none;
+  CHECK_THROWS_AS(green::awaitlet(none), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(aio::Future<int>()), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(await_future(none)), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(aio::gather(none, none)), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(aio::gather(std::vector{none})), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(aio::wait(std::vector{none})), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(aio::shield(none)), InvalidStateError);
+  CHECK_THROWS_AS(green::awaitlet(aio::wait_for(none, 1)), InvalidStateError);
+  CHECK_THROWS_AS(aio::run(none), InvalidStateError);
+  CHECK_THROWS_AS(green::spawn_for_awaitable(none), InvalidStateError);
+  auto awaited = aio::create_task(await_future(aio::Future<int>::create()));
+  awaited.cancel();
+  CHECK_THROWS_AS(green::awaitlet(std::move(awaited)), aio::CancelledError);
+  CHECK_THROWS_AS(green::awaitlet(awaited), InvalidStateError);
 }

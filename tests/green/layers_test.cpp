@@ -326,6 +326,14 @@ TEST_CASE("spawn_for_awaitable: a kill with any exception cancels the task") {
   }
 }
 
+TEST_CASE("spawn_for_awaitable: killed before it starts, it cancels the Future all the same") {
+  auto future = aio::Future<int>::create();
+  auto thread = green::spawn_for_awaitable(future);
+  thread.kill();
+  CHECK_THROWS_AS(thread.wait(), green::GreenletExit);
+  CHECK(future.cancelled());
+}
+
 TEST_CASE("three nested Timeouts fire in every order, each caught where it was made") {
   std::array<int, 3> order{0, 1, 2};
   do {

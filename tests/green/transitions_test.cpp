@@ -139,6 +139,7 @@ TEST_CASE("the report is a table, JSON or a graph") {
   CHECK(json.find("\"calls\": 1") != std::string::npos);
   const std::string graph = green::transitions_graphviz();
   CHECK(graph.starts_with("digraph"));
+  CHECK(graph.find("\"transitions_test.cpp\\n") != std::string::npos);  // a line's end, to dot
   CHECK(graph.find("1 calls") != std::string::npos);
 }
 
@@ -147,6 +148,7 @@ TEST_CASE("a call site that is not in the baseline fails the check, moved lines 
   const TemporaryFile baseline;
   green::awaitlet(ready(1));
   green::save_transitions(baseline.path);
+  green::reset_transitions();
   green::awaitlet(ready(2));  // another line of the same function
   CHECK_NOTHROW(green::check_transitions(baseline.path));
   const auto elsewhere = [] { green::awaitlet(ready(3)); };
@@ -158,6 +160,36 @@ TEST_CASE("a call site that is not in the baseline fails the check, moved lines 
     CHECK(std::string(error.what()).find("transitions_test.cpp:") != std::string::npos);
   }
   CHECK_THROWS_AS(green::check_transitions("/nowhere/baseline"), std::system_error);
+}
+
+TEST_CASE("what sync and spawn_for_awaitable make is counted where they are called") {
+  const Counting counting;
+  const auto one = green::sync(ready);
+  const unsigned sync_line = __LINE__ - 1;
+  CHECK(one(1) == 1);
+  CHECK(green::spawn_for_awaitable(ready(2)).wait() == 2);
+  CHECK(at_line(green::transitions(), sync_line).calls == 1);
+  CHECK(at_line(green::transitions(), __LINE__ - 2).calls == 1);
+}
+
+TEST_CASE("a second call site in the same function fails the check") {
+  const Counting counting;
+  const TemporaryFile baseline;
+  const auto either = [](bool second) {
+    if (second) return green::awaitlet(ready(2));
+    return green::awaitlet(ready(1));
+  };
+  either(false);
+  green::save_transitions(baseline.path);
+  green::check_transitions(baseline.path);
+  either(true);
+  std::string text;
+  try {
+    green::check_transitions(baseline.path);
+  } catch (const std::runtime_error& error) {
+    text = error.what();
+  }
+  CHECK(text.find("(2 sites there, 1 in the baseline)") != std::string::npos);
 }
 
 TEST_CASE("a switch between two green threads keeps their depths apart") {
