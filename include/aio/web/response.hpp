@@ -23,7 +23,9 @@ struct File;
 }  // namespace detail
 
 // An answer with all of its body, or, made from one of the others, a body that comes from
-// elsewhere.
+// elsewhere, which copies share. How the body is framed is the server's to say: a Content-Length
+// that is not the body's (but in the answer to HEAD), a Transfer-Encoding, and a status below 200
+// are a 500, and reported.
 class UVLET_API Response {
  public:
   // An empty content type sends none. Throws invalid_argument for a status that is none.
@@ -32,6 +34,8 @@ class UVLET_API Response {
   Response(StreamResponse stream);
   Response(FileResponse file);
   Response(WebSocketResponse socket);
+  Response(const Response&);
+  Response& operator=(const Response&);
   Response(Response&&) noexcept;
   Response& operator=(Response&&) noexcept;
   ~Response();
@@ -51,6 +55,7 @@ class UVLET_API Response {
   std::string body_;
   std::shared_ptr<detail::Stream> stream_;
   std::shared_ptr<detail::File> file_;
+  bool websocket_ = false;
 };
 
 UVLET_API Response json_response(const http::json& value, int status = 200);
@@ -71,14 +76,16 @@ UVLET_API void set_cookie(http::Headers& headers, std::string_view name, std::st
 
 // A body that is sent as it is made: prepare() sends the head, write() a piece, write_eof() ends
 // it, which the server does too when the handler returns it. In HTTP/1.1 it goes out in chunks
-// unless Content-Length is set. A shared handle; of use while its Request lives.
+// unless Content-Length is set, which is kept to: a body that ends before it closes the connection.
+// A shared handle; of use while its Request lives.
 class UVLET_API StreamResponse {
  public:
   explicit StreamResponse(int status = 200);
 
   http::Headers& headers();
   int status() const;
-  // Sends the head. Throws logic_error if that was done before.
+  // Sends the head. Throws logic_error if that was done before, for a status below 200, a
+  // Transfer-Encoding, or a Content-Length that is no number.
   task<void> prepare(Request& request);
   // Waits until the system has it: as fast as the client takes it. logic_error before prepare or
   // after write_eof, invalid_argument for more than Content-Length.

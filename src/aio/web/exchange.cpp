@@ -7,6 +7,7 @@
 #include <uvlet/exceptions.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <system_error>
 #include <unistd.h>
@@ -26,11 +27,50 @@ http::detail::Limits limits_of(const ServerOptions& options) {
   return {options.max_line_size, options.max_field_size, options.max_headers};
 }
 
+// How the bytes of a response are framed is the server's to say.
+bool frames_body(std::string_view name) noexcept {
+  return http::equal_ignoring_case(name, "Content-Length") ||
+         http::equal_ignoring_case(name, "Transfer-Encoding");
+}
+
+Response internal_error() { return Response("500: Internal Server Error", 500); }
+
+void report(const std::exception_ptr& error) {
+  uvlet::report_exception(*uvlet::Hub::get().running(), error);
+}
+
+void check_final(int status) {
+  if (status < 200) throw std::logic_error(std::to_string(status) + " is no final status");
+}
+
 Response response_of(const HTTPException& exception) {
+  try {
+    check_final(exception.status());
+  } catch (const std::logic_error&) {
+    report(std::current_exception());
+    return internal_error();
+  }
   Response response(exception.what(), exception.status());
   if (!exception.text().empty()) response.set_body(exception.text());
-  for (const auto& [name, value] : exception.headers()) response.headers().add(name, value);
+  for (const auto& [name, value] : exception.headers())
+    if (!frames_body(name)) response.headers().add(name, value);
   return response;
+}
+
+// The length that a handler says the body has. Throws logic_error for what is none, and for a
+// Transfer-Encoding: with either of them a client would not know where the body ends.
+std::optional<std::uint64_t> stated_length(const http::Headers& headers) {
+  if (const std::string* encoding = headers.find("Transfer-Encoding"))
+    throw std::logic_error("a response whose handler set Transfer-Encoding: " + *encoding);
+  const std::vector<std::string> lengths = headers.get_all("Content-Length");
+  if (lengths.empty()) return std::nullopt;
+  const std::string& text = lengths.front();
+  std::uint64_t length = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  if (lengths.size() > 1 || error != std::errc() || end != text.data() + text.size())
+    throw std::logic_error("a response whose Content-Length is no number: '" + text +
+                           (lengths.size() > 1 ? "', '" + lengths[1] : "") + "'");
+  return length;
 }
 
 bool is_timeout(const std::system_error& error) noexcept {
@@ -130,9 +170,8 @@ task<bool> Exchange::answer(const Respond& respond) {
   OpenFile file;
   try {
     response = co_await respond(request);
-    if (response->status_ == 101 && !upgrade_)
-      throw std::logic_error("a handler returned a WebSocketResponse that it did not prepare");
     if (response->file_) file = co_await open_file(*response->file_, request, *response);
+    if (!upgrade_) check(*response, file);
   } catch (const HTTPException& exception) {
     response = response_of(exception);
     error = std::current_exception();
@@ -142,9 +181,9 @@ task<bool> Exchange::answer(const Respond& respond) {
     throw;
   } catch (...) {
     error = std::current_exception();
-    if (!upgrade_) uvlet::report_exception(*uvlet::Hub::get().running(), error);
+    if (!upgrade_) report(error);
     if (response_status_ != 0 && !upgrade_) co_return false;  // cut short: the client must notice
-    response.emplace("500: Internal Server Error", 500);
+    response = internal_error();
   }
   if (upgrade_) {
     co_await upgrade_->finish(std::move(error));
@@ -239,7 +278,29 @@ bool Exchange::has_body(int status) const noexcept {
   return parser.head().method != "HEAD" && status >= 200 && status != 204 && status != 304;
 }
 
-void Exchange::begin_head(int status, const http::Headers& headers) {
+// Throws logic_error for what a handler may not answer.
+void Exchange::check(const Response& response, const OpenFile& file) const {
+  if (response.websocket_)
+    throw std::logic_error("a handler returned a WebSocketResponse that it did not prepare");
+  if (const Stream* stream = response.stream_.get()) {
+    if (stream->exchange && response_status_ == 0)
+      throw std::logic_error("a handler returned the StreamResponse to another request");
+    if (stream->exchange) return;
+    check_final(stream->status);
+    stated_length(stream->headers);
+    return;
+  }
+  check_final(response.status_);
+  const std::optional<std::uint64_t> stated = stated_length(response.headers_);
+  const std::uint64_t bytes = response.file_ ? file.bytes : response.body_.size();
+  if (stated && has_body(response.status_) && *stated != bytes)
+    throw std::logic_error("a response with Content-Length: " + std::to_string(*stated) +
+                           " and a body of " + std::to_string(bytes) + " bytes");
+}
+
+// With this Content-Length, whatever the headers say; nullopt: none.
+void Exchange::begin_head(int status, const http::Headers& headers,
+                          std::optional<std::uint64_t> length) {
   if (output_.capacity() > output_bytes_kept) std::string().swap(output_);
   response_status_ = status;
   char line[32];
@@ -248,6 +309,7 @@ void Exchange::begin_head(int status, const http::Headers& headers) {
   output_ += http::detail::reason_of(status);
   output_ += "\r\n";
   for (const auto& [name, value] : headers) {
+    if (frames_body(name)) continue;
     http::detail::append_field(output_, name, value);
     if (http::equal_ignoring_case(name, "Connection") && http::equal_ignoring_case(value, "close"))
       close_after_ = true;
@@ -255,6 +317,8 @@ void Exchange::begin_head(int status, const http::Headers& headers) {
   if (!headers.contains("Date"))
     http::detail::append_field(output_, "Date", http::detail::date_now());
   if (!headers.contains("Server")) output_ += "Server: uvlet\r\n";
+  if (length && status >= 200 && status != 204)
+    output_ += "Content-Length: " + std::to_string(*length) + "\r\n";
 }
 
 void Exchange::end_head() {
@@ -269,10 +333,10 @@ void Exchange::end_head() {
 
 task<void> Exchange::send(Response response) {
   const std::string& body = response.body_;
-  begin_head(response.status_, response.headers_);
   const bool carries = has_body(response.status_);
-  if ((carries || parser.head().method == "HEAD") && !response.headers_.contains("Content-Length"))
-    output_ += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+  std::optional<std::uint64_t> length = stated_length(response.headers_);
+  if (!length && response.status_ != 304) length = body.size();
+  begin_head(response.status_, response.headers_, length);
   end_head();
   if (!carries || body.size() <= http::detail::joined_bytes_max) {
     if (carries) output_ += body;
@@ -285,7 +349,7 @@ task<void> Exchange::send(Response response) {
 }
 
 task<void> Exchange::send_file(Response response, OpenFile file) {
-  begin_head(response.status_, response.headers_);
+  begin_head(response.status_, response.headers_, stated_length(response.headers_));
   end_head();
   co_await connection.send(output_, options.request_timeout);
   if (!has_body(response.status_)) co_return;
@@ -314,10 +378,12 @@ task<void> Exchange::send_file(Response response, OpenFile file) {
 task<void> Exchange::prepare(std::shared_ptr<Stream> stream) {
   if (stream->exchange) throw std::logic_error("a StreamResponse that was prepared before");
   if (response_status_ != 0) throw std::logic_error("a second response to one request");
+  check_final(stream->status);
+  stream->length = stated_length(stream->headers);
   stream->exchange = this;
-  begin_head(stream->status, stream->headers);
+  begin_head(stream->status, stream->headers, stream->length);
   chunked_ = false;
-  if (has_body(stream->status) && !stream->headers.contains("Content-Length")) {
+  if (has_body(stream->status) && !stream->length) {
     chunked_ = parser.head().minor == 1;
     if (chunked_)
       output_ += "Transfer-Encoding: chunked\r\n";
@@ -331,9 +397,9 @@ task<void> Exchange::prepare(std::shared_ptr<Stream> stream) {
 task<void> Exchange::write(std::shared_ptr<Stream> stream, std::string_view data) {
   if (stream->ended) throw std::logic_error("write to a StreamResponse after write_eof");
   if (data.empty() || !has_body(stream->status)) co_return;
-  if (const std::string* length = stream->headers.find("Content-Length");
-      length && stream->sent + data.size() > std::strtoull(length->c_str(), nullptr, 10))
-    throw std::invalid_argument("a StreamResponse of more than its Content-Length: " + *length);
+  if (stream->length && data.size() > *stream->length - stream->sent)
+    throw std::invalid_argument("a StreamResponse of more than its Content-Length: " +
+                                std::to_string(*stream->length));
   stream->sent += data.size();
   response_bytes_ += data.size();
   if (!chunked_) {
@@ -347,8 +413,7 @@ task<void> Exchange::write_eof(std::shared_ptr<Stream> stream) {
   if (std::exchange(stream->ended, true)) co_return;
   if (chunked_) {
     co_await connection.send(http::detail::last_chunk, options.request_timeout);
-  } else if (const std::string* length = stream->headers.find("Content-Length");
-             length && has_body(stream->status) && std::to_string(stream->sent) != *length) {
+  } else if (stream->length && has_body(stream->status) && stream->sent != *stream->length) {
     close_after_ = true;  // shorter than was promised: the client must notice
   }
 }

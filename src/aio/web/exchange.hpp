@@ -13,6 +13,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace aio::web::detail {
@@ -26,7 +27,8 @@ using Respond = std::function<task<Response>(Request&)>;
 struct Stream {
   int status;
   http::Headers headers;
-  Exchange* exchange = nullptr;  // set by prepare()
+  Exchange* exchange = nullptr;         // set by prepare()
+  std::optional<std::uint64_t> length;  // that was promised, by then
   std::uint64_t sent = 0;
   bool ended = false;
 };
@@ -97,7 +99,9 @@ struct Exchange {
   task<void> refuse(int status, std::string text);
   task<void> skip_body();
   task<void> linger();
-  void begin_head(int status, const http::Headers& headers);
+  void check(const Response& response, const OpenFile& file) const;
+  void begin_head(int status, const http::Headers& headers,
+                  std::optional<std::uint64_t> length = {});
   void end_head();
   void log(const Request& request) const;
   bool has_body(int status) const noexcept;

@@ -27,6 +27,8 @@ Response::Response(StreamResponse stream)
 Response::Response(FileResponse file)
     : status_(file.file_->status), headers_(file.file_->headers), file_(std::move(file.file_)) {}
 
+Response::Response(const Response&) = default;
+Response& Response::operator=(const Response&) = default;
 Response::Response(Response&&) noexcept = default;
 Response& Response::operator=(Response&&) noexcept = default;
 Response::~Response() = default;

@@ -93,6 +93,6 @@ task<void> WebSocketResponse::prepare(Request& request) {
   return begin(state_, *headers_, request.exchange_);
 }
 
-Response::Response(WebSocketResponse) : status_(101) {}
+Response::Response(WebSocketResponse) : status_(101), websocket_(true) {}
 
 }  // namespace aio::web
