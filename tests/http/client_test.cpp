@@ -48,6 +48,8 @@ TEST_CASE("each method is sent, in both faces") {
   CHECK(session.head(url).text() == "");
   CHECK(session.head(url).headers().get("X-Method") == "HEAD");
   CHECK(session.request("SEARCH", url).text() == "SEARCH /a -: ");
+  CHECK(session.request("get", url).text() == "GET /a -: ");
+  CHECK(session.request("brew", url).text() == "BREW /a -: ");
   const auto fetch = [](std::string address) -> task<std::string> {
     http::ClientSession own;
     http::ClientResponse response = co_await own.get(address);

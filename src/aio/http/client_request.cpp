@@ -23,6 +23,8 @@ std::string checked_method(std::string method) {
   };
   if (method.empty() || !std::all_of(method.begin(), method.end(), is_token))
     throw std::invalid_argument("a request's method must be a token: '" + method + "'");
+  for (char& c : method)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   if (method == "CONNECT")
     throw std::invalid_argument("CONNECT is for proxies: the environment names them");
   return method;
