@@ -41,10 +41,15 @@ ClientResponse ClientSession::options(std::string url, RequestOptions options) {
 void ClientSession::close() { green::detail::drive(session_.close()); }
 
 ClientResponse urlopen(std::string url) {
+  return green::detail::drive(urlopen_async(std::move(url)));
+}
+
+aio::task<ClientResponse> urlopen_async(std::string url) {
   SessionOptions options;
   options.trust_env = true;
   options.keepalive_timeout = 0;
-  return ClientSession(options).get(std::move(url));
+  aio::http::ClientSession session(options);
+  co_return ClientResponse(co_await session.get(std::move(url)));
 }
 
 void detail::serve(Socket& listener, aio::web::Handler handler,

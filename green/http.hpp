@@ -5,6 +5,7 @@
 #include <aio/http.hpp>
 #include <aio/web/application.hpp>
 #include <aio/web/runner.hpp>
+#include <green/awaitlet.hpp>
 #include <green/socket.hpp>
 #include <green/websocket.hpp>
 
@@ -105,6 +106,7 @@ class UVLET_API ClientSession {
 // which is the caller's to look at.
 // Blocks the green thread. Cancel point.
 UVLET_API ClientResponse urlopen(std::string url);
+UVLET_API aio::task<ClientResponse> urlopen_async(std::string url);
 
 namespace detail {
 
@@ -125,6 +127,16 @@ void server(Socket& listener, H handler,
       aio::web::detail::make_handler(std::move(handler)));
   aio::web::Handler call = [any](aio::web::Request& request) { return (*any)(request); };
   detail::serve(listener, std::move(call), options);
+}
+
+// The same on a green thread of its own: cancelling the wait stops it.
+template <class H>
+aio::task<void> server_async(Socket& listener, H handler,
+                             aio::web::ServerOptions options = aio::web::ServerOptions()) {
+  auto serving = [&listener, handler = std::move(handler), options]() mutable {
+    server(listener, std::move(handler), options);
+  };
+  return aio::async_def(std::move(serving));
 }
 
 }  // namespace green::http

@@ -156,3 +156,37 @@ TEST_CASE("a status that ends no request is a 500") {
   CHECK(says(refused([](web::Request&) -> web::Response { return web::WebSocketResponse(); }),
              "a WebSocketResponse that it did not prepare"));
 }
+
+TEST_CASE(
+    "a handler that throws what interrupts, unasked, is a 500, and its connection is closed") {
+  web::Application app;
+  app.router().add_get("/exit",
+                       [](web::Request&) -> web::Response { throw green::GreenletExit(); });
+  app.router().add_get("/cancelled", [](web::Request&) -> task<web::Response> {
+    throw aio::CancelledError();
+    co_return web::Response();
+  });
+  const Served served(app);
+  for (const std::string path : {"/exit", "/cancelled"}) {
+    test::StandardError reported;
+    const std::string response = served.talk("GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(Served::brief(response) == "500 500: Internal Server Error");
+    CHECK(header(response, "Connection") == "close");
+    CHECK(says(reported.text(), path == "/exit" ? "GreenletExit" : "CancelledError"));
+  }
+}
+
+TEST_CASE("a status is named as its RFC names it") {
+  for (const auto& [status, reason] : {std::pair(200, "OK"),
+                                       {203, "Non-Authoritative Information"},
+                                       {207, "Multi-Status"},
+                                       {226, "IM Used"},
+                                       {404, "Not Found"},
+                                       {413, "Content Too Large"},
+                                       {414, "URI Too Long"},
+                                       {418, "I'm a teapot"},
+                                       {505, "HTTP Version Not Supported"}})
+    CHECK(answer([&, status = status](web::Request&) {
+            return web::Response("", status);
+          }).starts_with("HTTP/1.1 " + std::to_string(status) + " " + reason + "\r\n"));
+}

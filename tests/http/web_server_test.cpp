@@ -1,5 +1,6 @@
 // How an application is served: connections, limits, and the end.
 
+#include "../standard_error.hpp"
 #include "served.hpp"
 
 #include <aio/sleep.hpp>
@@ -7,6 +8,8 @@
 #include <green/http.hpp>
 
 #include <csignal>
+#include <memory>
+#include <regex>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,7 +86,44 @@ TEST_CASE("what breaks the protocol is answered and closed") {
   CHECK(status("GET /" + std::string(9'000, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n") == "414");
   CHECK(status("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(9'000, 'x') + "\r\n\r\n") == "431");
   CHECK(status("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n") == "417");
-  CHECK(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n") == "501");
+  CHECK(status("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n") == "400");
+  CHECK(status("GET /#f HTTP/1.1\r\nHost: a\r\n\r\n") == "400");
+}
+
+TEST_CASE("options that make no sense are refused by name") {
+  auto refuse = [](auto set, const std::string& message) {
+    web::ServerOptions options;
+    set(options);
+    CHECK_THROWS_WITH_AS(web::Runner(web::Application(), options), message.c_str(),
+                         std::invalid_argument);
+    CHECK_THROWS_WITH_AS(web::run_app(web::Application(), green::Address("127.0.0.1", 0), options),
+                         message.c_str(), std::invalid_argument);
+    green::Socket listener = green::listen(green::Address("127.0.0.1", 0));
+    auto handler = [](web::Request&) { return web::Response(); };
+    CHECK_THROWS_WITH_AS(green::http::server(listener, handler, options), message.c_str(),
+                         std::invalid_argument);
+  };
+  refuse([](auto& options) { options.threads = 0; }, "ServerOptions: threads is 0");
+  refuse([](auto& options) { options.max_connections = -1; },
+         "ServerOptions: max_connections is -1");
+  refuse([](auto& options) { options.max_line_size = 0; }, "ServerOptions: max_line_size is 0");
+  refuse([](auto& options) { options.max_field_size = 0; }, "ServerOptions: max_field_size is 0");
+  refuse([](auto& options) { options.max_headers = 0; }, "ServerOptions: max_headers is 0");
+}
+
+TEST_CASE("the access log is in the common log format") {
+  web::Application app;
+  app.router().add_get("/a", [](web::Request&) { return web::Response("hello"); });
+  web::ServerOptions options;
+  options.access_log = true;
+  const Served served(app, options);
+  test::StandardError log;
+  served.get("/a?b");
+  const std::regex line(
+      R"re(127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] )re"
+      R"re("GET /a\?b HTTP/1\.1" 200 5\n)re");
+  const std::string text = log.text();
+  CHECK_MESSAGE(std::regex_match(text, line), text);
 }
 
 TEST_CASE("hooks run at the beginning and at the end, in order") {
@@ -274,8 +314,28 @@ TEST_CASE("a green server that is killed takes what runs with it") {
   CHECK_FALSE(listener.closed());
 }
 
+TEST_CASE("a green server and a client serve coroutines too, and a kill of the wait ends them") {
+  green::Socket listener = green::listen(green::Address("127.0.0.1", 0));
+  const std::string url = "http://" + listener.getsockname().str() + "/";
+  auto handler = [text = std::make_unique<std::string>("hello")](web::Request&) {
+    return web::Response(*text);
+  };
+  auto serving = aio::create_task(green::http::server_async(listener, std::move(handler)));
+  auto ask = [](std::string where) -> task<std::string> {
+    green::http::ClientResponse response = co_await green::http::urlopen_async(where);
+    co_return co_await response.async().text();
+  };
+  CHECK(green::awaitlet(ask(url)) == "hello");
+  CHECK(green::http::urlopen(url).text() == "hello");
+  serving.cancel();
+  CHECK_THROWS_AS(green::awaitlet(serving), aio::CancelledError);
+  CHECK_FALSE(listener.closed());
+}
+
 TEST_CASE("run_app serves until SIGTERM on one thread or several, and lets who is busy answer") {
-  for (const int threads : {1, 2}) {
+  enum class How { blocking, awaited };
+  for (const auto& [threads, how] : {std::pair(1, How::blocking), std::pair(2, How::blocking),
+                                     std::pair(1, How::awaited), std::pair(2, How::awaited)}) {
     green::Socket taken = green::listen(green::Address("127.0.0.1", 0));
     const green::Address address = taken.getsockname();
     taken.close();
@@ -290,7 +350,10 @@ TEST_CASE("run_app serves until SIGTERM on one thread or several, and lets who i
       });
       web::ServerOptions options;
       options.threads = threads;
-      web::run_app(app, address, options);
+      if (how == How::blocking)
+        web::run_app(app, address, options);
+      else
+        green::awaitlet(web::run_app_async(app, address, options));
       ::_exit(0);
     }
     std::string response;

@@ -56,5 +56,9 @@ class UVLET_API Runner {
 // threads handlers run on all of them at once.
 // Blocks the green thread. Cancel point.
 UVLET_API void run_app(Application app, Address address, ServerOptions options = ServerOptions());
+// Cancelling it closes everything at once, but for what several threads serve: that ends with the
+// signal.
+UVLET_API task<void> run_app_async(Application app, Address address,
+                                   ServerOptions options = ServerOptions());
 
 }  // namespace aio::web

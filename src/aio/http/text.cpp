@@ -15,9 +15,21 @@ int hex_digit(char c) noexcept {
   return -1;
 }
 
+// Where RFC 9110 and its like do not write what llhttp's name reads as.
+constexpr std::pair<int, std::string_view> other_reasons[] = {
+    {200, "OK"},
+    {203, "Non-Authoritative Information"},
+    {207, "Multi-Status"},
+    {226, "IM Used"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {418, "I'm a teapot"},
+    {422, "Unprocessable Content"},
+    {505, "HTTP Version Not Supported"},
+};
+
 // llhttp's "NOT_FOUND" as "Not Found".
 std::string readable(std::string_view name) {
-  if (name == "OK") return "OK";
   std::string text(name);
   bool first = true;
   for (char& c : text) {
@@ -37,8 +49,13 @@ std::vector<std::string> make_reasons() {
   if ((number) < 600) reasons[number] = readable(#text);
   HTTP_STATUS_MAP(UVLET_REASON)
 #undef UVLET_REASON
+  for (const auto& [status, reason] : other_reasons)
+    reasons[static_cast<std::size_t>(status)] = reason;
   return reasons;
 }
+
+constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 }  // namespace
 
@@ -134,12 +151,20 @@ std::string format_date(std::time_t time) {
   std::tm parts{};
   gmtime_r(&time, &parts);
   static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   char text[64];  // not strftime's names, which are those of a locale
   const int size = std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT",
                                  days[parts.tm_wday], parts.tm_mday, months[parts.tm_mon],
                                  parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+std::string format_log_date(std::time_t time) {
+  std::tm parts;
+  gmtime_r(&time, &parts);
+  char text[40];
+  const int size = std::snprintf(text, sizeof text, "%02d/%s/%04d:%02d:%02d:%02d +0000",
+                                 parts.tm_mday, months[parts.tm_mon], parts.tm_year + 1900,
+                                 parts.tm_hour, parts.tm_min, parts.tm_sec);
   return {text, static_cast<std::size_t>(size)};
 }
 

@@ -28,7 +28,9 @@ UVLET_API std::optional<std::string> find_cookie(std::string_view header, std::s
 // "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
 UVLET_API std::string format_date(std::time_t time);
 UVLET_API std::optional<std::time_t> parse_date(const std::string& text);
-// The current one; made once a second.
+// "06/Nov/1994:08:49:37 +0000", as in the common log format.
+UVLET_API std::string format_log_date(std::time_t time);
+// The current one, as in headers; made once a second.
 UVLET_API std::string_view date_now();
 
 // "name: value" and the end of the line; both are checked already.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <ctime>
 #include <system_error>
 #include <unistd.h>
 
@@ -35,8 +36,25 @@ bool frames_body(std::string_view name) noexcept {
 
 Response internal_error() { return Response("500: Internal Server Error", 500); }
 
+// Whether it is what a kill from elsewhere throws: the green thread goes on to its end then.
+bool interrupts(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const uvlet::GreenletExit&) {
+    return true;
+  } catch (const uvlet::CancelledError&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 void report(const std::exception_ptr& error) {
-  uvlet::report_exception(*uvlet::Hub::get().running(), error);
+  const std::exception_ptr told =  // that a green thread was killed would be no news
+      interrupts(error) ? std::make_exception_ptr(
+                              std::runtime_error("a handler that threw " + uvlet::describe(error)))
+                        : error;
+  uvlet::report_exception(*uvlet::Hub::get().running(), told);
 }
 
 void check_final(int status) {
@@ -175,12 +193,10 @@ task<bool> Exchange::answer(const Respond& respond) {
   } catch (const HTTPException& exception) {
     response = response_of(exception);
     error = std::current_exception();
-  } catch (const uvlet::CancelledError&) {
-    throw;
-  } catch (const uvlet::GreenletExit&) {
-    throw;
   } catch (...) {
+    if (being_killed()) throw;
     error = std::current_exception();
+    close_after_ = close_after_ || interrupts(error);
     if (!upgrade_) report(error);
     if (response_status_ != 0 && !upgrade_) co_return false;  // cut short: the client must notice
     response = internal_error();
@@ -442,9 +458,9 @@ task<void> Exchange::refuse(int status, std::string text) {
 
 void Exchange::log(const Request& request) const {
   const std::string line =
-      remote.host() + " - - [" + std::string(http::detail::date_now()) + "] \"" + request.method() +
-      " " + request.target() + " HTTP/1." + std::to_string(parser.head().minor) + "\" " +
-      std::to_string(response_status_) + " " + std::to_string(response_bytes_) + "\n";
+      remote.host() + " - - [" + http::detail::format_log_date(std::time(nullptr)) + "] \"" +
+      request.method() + " " + request.target() + " HTTP/1." + std::to_string(parser.head().minor) +
+      "\" " + std::to_string(response_status_) + " " + std::to_string(response_bytes_) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

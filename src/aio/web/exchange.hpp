@@ -71,6 +71,8 @@ struct Exchange {
   task<void> serve(Respond respond);
   // The server stops: what is idle ends at once, what is busy after its response.
   void stop();
+  // Its green thread is being killed: what interrupts a handler from now on ends the connection.
+  void cancel() noexcept { cancelled_ = true; }
 
   // --- for Request and the responses ---
   task<std::string> read_chunk();
@@ -103,6 +105,7 @@ struct Exchange {
   void begin_head(int status, const http::Headers& headers,
                   std::optional<std::uint64_t> length = {});
   void end_head();
+  bool being_killed() const noexcept { return cancelled_ || uvlet::Hub::get().ending(); }
   void log(const Request& request) const;
   bool has_body(int status) const noexcept;
   std::optional<Duration> time_left(uvlet::Time deadline) const;
@@ -114,6 +117,7 @@ struct Exchange {
   bool close_after_ = false;
   bool idle_ = true;
   bool stopping_ = false;
+  bool cancelled_ = false;
   std::unique_ptr<Upgrade> upgrade_;
 };
 

@@ -5,6 +5,7 @@
 #include "server.hpp"
 
 #include <aio/getaddrinfo.hpp>
+#include <aio/to_thread.hpp>
 #include <aio/wait.hpp>
 #include <aio/wait_signal.hpp>
 
@@ -22,15 +23,6 @@ detail::Respond responder(std::shared_ptr<Application> app) {
   return [app = std::move(app)](Request& request) -> task<Response> {
     return detail::ApplicationState::respond(*app, request);
   };
-}
-
-ServerOptions checked(ServerOptions options) {
-  if (options.threads < 1)
-    throw std::invalid_argument("ServerOptions: threads is " + std::to_string(options.threads));
-  if (options.max_connections < 0)
-    throw std::invalid_argument("ServerOptions: max_connections is " +
-                                std::to_string(options.max_connections));
-  return options;
 }
 
 }  // namespace
@@ -51,7 +43,7 @@ struct Runner::State {
 };
 
 Runner::Runner(Application app, ServerOptions options)
-    : state_(std::make_shared<State>(std::move(app), checked(std::move(options)))) {}
+    : state_(std::make_shared<State>(std::move(app), options)) {}
 
 Runner::Runner(Runner&&) noexcept = default;
 
@@ -150,23 +142,31 @@ task<std::vector<int>> listeners(Address address, int count) {
   co_return fds;
 }
 
+task<void> run_on_several(Application app, Address address, ServerOptions options) {
+  const std::vector<int> fds = co_await listeners(std::move(address), options.threads);
+  auto shared = std::make_shared<Application>(std::move(app));
+  co_await shared->state().startup(*shared);
+  announce(aio::detail::name_of(fds.front()));
+  auto serve = [shared, fds, options] {
+    uvlet::run_on_threads(options.threads, [&](int index) {
+      run(run_one(shared, fds[static_cast<std::size_t>(index)], options));
+    });
+  };
+  co_await to_thread(std::move(serve));
+  co_await shared->state().shutdown(*shared);
+  co_await shared->state().cleanup(*shared);
+}
+
 }  // namespace
 
+task<void> run_app_async(Application app, Address address, ServerOptions options) {
+  detail::ServerState::check(options);
+  const auto serve = options.threads == 1 ? &run_here : &run_on_several;
+  return serve(std::move(app), std::move(address), std::move(options));
+}
+
 void run_app(Application app, Address address, ServerOptions options) {
-  options = checked(std::move(options));
-  if (options.threads == 1) {
-    run(run_here(std::move(app), std::move(address), std::move(options)));
-    return;
-  }
-  const std::vector<int> fds = run(listeners(std::move(address), options.threads));
-  auto shared = std::make_shared<Application>(std::move(app));
-  run(shared->state().startup(*shared));
-  announce(aio::detail::name_of(fds.front()));
-  uvlet::run_on_threads(options.threads, [&](int index) {
-    run(run_one(shared, fds[static_cast<std::size_t>(index)], options));
-  });
-  run(shared->state().shutdown(*shared));
-  run(shared->state().cleanup(*shared));
+  run(run_app_async(std::move(app), std::move(address), std::move(options)));
 }
 
 }  // namespace aio::web

@@ -78,6 +78,23 @@ task<void> all_closed(State server) {
 
 }  // namespace
 
+ServerState::ServerState(Respond to_call, const ServerOptions& how)
+    : respond(std::move(to_call)), options(how) {
+  check(how);
+}
+
+void ServerState::check(const ServerOptions& options) {
+  const auto refuse = [](const char* name, std::string value) {
+    throw std::invalid_argument(std::string("ServerOptions: ") + name + " is " + std::move(value));
+  };
+  if (options.threads < 1) refuse("threads", std::to_string(options.threads));
+  if (options.max_connections < 0)
+    refuse("max_connections", std::to_string(options.max_connections));
+  if (options.max_line_size == 0) refuse("max_line_size", "0");
+  if (options.max_field_size == 0) refuse("max_field_size", "0");
+  if (options.max_headers == 0) refuse("max_headers", "0");
+}
+
 void ServerState::listen(int fd) {
   listener = std::make_unique<uvlet::Descriptor>(fd, false);
   listener->set_transport(transport());
@@ -109,7 +126,10 @@ void ServerState::close_listener() noexcept {
 
 void ServerState::cancel_all() {
   std::vector<Future<void>> tasks;
-  for (const OpenConnection* connection : open) tasks.push_back(connection->task);
+  for (const OpenConnection* connection : open) {
+    if (connection->exchange) connection->exchange->cancel();
+    tasks.push_back(connection->task);
+  }
   for (Future<void>& one : tasks) one.cancel();
 }
 

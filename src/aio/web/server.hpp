@@ -21,8 +21,10 @@ struct OpenConnection : uvlet::Link {
 };
 
 struct UVLET_API ServerState : std::enable_shared_from_this<ServerState> {
-  ServerState(Respond to_call, const ServerOptions& how)
-      : respond(std::move(to_call)), options(how) {}
+  // Throws as check().
+  ServerState(Respond to_call, const ServerOptions& how);
+  // Throws invalid_argument, naming the option and its value.
+  static void check(const ServerOptions& options);
 
   // Takes over a listening socket, and accepts in the background.
   void listen(int fd);
