@@ -15,6 +15,7 @@ using aio::http::Message;
 using aio::http::MsgType;
 using aio::http::WebSocketError;
 using aio::http::WebSocketOptions;
+using aio::http::WSMsgType;
 using aio::http::WSServerHandshakeError;
 using uvlet::Duration;
 

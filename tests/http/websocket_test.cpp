@@ -22,6 +22,15 @@ using test::text_frame;
 
 namespace web = aio::web;
 
+// aiohttp's names are the same enumerators.
+static_assert(aio::http::WSMsgType::TEXT == aio::http::MsgType::text);
+static_assert(aio::http::WSMsgType::BINARY == aio::http::MsgType::binary);
+static_assert(web::WSMsgType::PING == web::MsgType::ping);
+static_assert(web::WSMsgType::PONG == web::MsgType::pong);
+static_assert(web::WSMsgType::CLOSE == web::MsgType::close);
+static_assert(web::WSMsgType::CLOSED == web::MsgType::closed);
+static_assert(web::WSMsgType::ERROR == web::MsgType::error);
+
 TEST_CASE("messages come back, and the connection is closed as the client says") {
   Conversation echo;
   const Served served(echo.app);

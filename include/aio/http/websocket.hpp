@@ -31,7 +31,16 @@ enum class MsgType {
   close,   // the peer closes: code, and data is its reason
   closed,  // the connection has ended: code is close_code()
   error,   // it has failed: code, and data is what was wrong; exception() throws it
+  // aiohttp's names
+  TEXT = text,
+  BINARY = binary,
+  PING = ping,
+  PONG = pong,
+  CLOSE = close,
+  CLOSED = closed,
+  ERROR = error,
 };
+using WSMsgType = MsgType;
 
 struct Message {
   Message() = default;

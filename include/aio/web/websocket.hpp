@@ -12,6 +12,7 @@ using http::Message;
 using http::MsgType;
 using http::WebSocketError;
 using http::WebSocketOptions;
+using http::WSMsgType;
 
 // The server's end of a WebSocket: a handler prepares it, converses, and returns it (or anything,
 // which is not looked at then). What is still open then is closed with 1000; with 1011 if the
