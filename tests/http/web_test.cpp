@@ -100,9 +100,102 @@ TEST_CASE("routes that make no sense are refused") {
   CHECK_THROWS_AS(app.router().add_static("/s", "/no/such/directory"), std::invalid_argument);
   CHECK_THROWS_AS(app.add_subapp("/", web::Application()), std::invalid_argument);
   CHECK_THROWS_AS(app.add_subapp("/x", app), std::invalid_argument);
-  web::ServerOptions options;
-  options.threads = 0;
-  CHECK_THROWS_AS(web::Runner(app, options), std::invalid_argument);
+}
+
+TEST_CASE("a method of its own is a method like any other") {
+  web::Application app;
+  auto show = [](web::Request& request) -> task<web::Response> {
+    const std::string body = co_await request.read();
+    co_return web::Response(request.method() + body);
+  };
+  app.router().add_route("*", "/any", show);
+  app.router().add_route("BREW", "/pot", show);
+  app.router().add_route("X_1.Y", "/odd", show);
+  app.router().add_get("/", show);
+  const Served served(app);
+  CHECK(served.get("/any", "", "FOO") == "200 FOO");
+  CHECK(served.get("/any", "", "PLAY") == "200 PLAY");
+  CHECK(served.get("/odd", "", "X_1.Y") == "200 X_1.Y");
+  const std::string brew = "BREW /pot HTTP/1.1\r\nHost: a\r\n";
+  const std::string twice =
+      served.talk(brew + "Content-Length: 3\r\n\r\ntea" + brew +
+                  "Transfer-Encoding: chunked\r\n\r\n3\r\nmate\r\n" + get_root);
+  CHECK(count(twice, "\r\n\r\nBREWtea") == 1);
+  const std::string refused = served.talk("BREW / HTTP/1.1\r\nHost: a\r\n\r\n" + get_root);
+  CHECK(refused.starts_with("HTTP/1.1 405 "));
+  CHECK(header(refused, "Allow") == "GET, HEAD");
+  CHECK(count(refused, "HTTP/1.1 200 OK") == 1);
+  CHECK(served.get("/none", "", "FOO").starts_with("404 "));
+  CHECK(served.get("/any", "", "foo").starts_with("400 "));
+  CHECK(served.get("/any", "", "F(O").starts_with("400 "));
+  CHECK(served.get("/any", "", "PRI").starts_with("505 "));  // HTTP/2's
+  CHECK_THROWS_AS(app.router().add_route("F(O", "/", show), std::invalid_argument);
+}
+
+TEST_CASE("what can only be moved is kept: values, handlers, middlewares, hooks") {
+  web::Application app;
+  auto number = [] { return std::make_unique<int>(7); };
+  app.set("number", number());
+  int begun = 0;
+  app.on_startup([&begun, n = number()](web::Application&) { begun += *n; });
+  app.on_startup([&begun, n = number()]() -> task<void> {
+    begun += *n;
+    co_return;
+  });
+  app.add_middleware(
+      [n = number()](web::Request& request, const web::Handler& next) -> task<web::Response> {
+        request.set("mine", std::make_unique<int>(*n + 1));
+        co_return co_await next(request);
+      });
+  app.add_middleware([n = number()](web::Request& request, const web::Handler& next) {
+    return green::awaitlet(next(request));
+  });
+  app.router().add_get("/plain", [n = number()](web::Request& request) {
+    return web::Response(std::to_string(*n + *request.get<std::unique_ptr<int>>("mine")));
+  });
+  app.router().add_get("/coroutine", [n = number()](web::Request& request) -> task<web::Response> {
+    co_return web::Response(
+        std::to_string(*n + *request.app().get<std::unique_ptr<int>>("number")));
+  });
+  app.router().add_get("/stream",
+                       [n = number()](web::Request& request) -> task<web::StreamResponse> {
+                         web::StreamResponse stream;
+                         stream.headers().set("Content-Length", "1");
+                         co_await stream.prepare(request);
+                         co_await stream.write(std::to_string(*n));
+                         co_return stream;
+                       });
+  app.router().add_get(
+      "/count", [n = 0](web::Request&) mutable { return web::Response(std::to_string(++n)); });
+  const Served served(app);
+  CHECK(begun == 14);
+  CHECK(served.get("/plain") == "200 15");
+  CHECK(served.get("/coroutine") == "200 14");
+  CHECK(served.get("/stream") == "200 7");
+  CHECK(served.get("/count") == "200 1");
+  CHECK(served.get("/count") == "200 2");
+}
+
+TEST_CASE("a value is asked for by its name and its type") {
+  web::Application app;
+  app.set("answer", 42);
+  app.get<int>("answer") += 1;
+  CHECK(app.get<int>("answer") == 43);
+  CHECK_THROWS_WITH_AS(app.get<long>("answer"), "'answer' is a int, and not a long",
+                       std::logic_error);
+  CHECK_THROWS_WITH_AS(app.get<int>("none"), "the application has nothing by the name 'none'",
+                       std::out_of_range);
+  app.set("answer", std::string("yes"));
+  CHECK(app.get<std::string>("answer") == "yes");
+  app.router().add_get("/", [](web::Request& request) {
+    request.set("n", 1);
+    CHECK_THROWS_WITH_AS(request.get<char>("n"), "'n' is a int, and not a char", std::logic_error);
+    CHECK_THROWS_WITH_AS(request.get<int>("m"), "the request has nothing by the name 'm'",
+                         std::out_of_range);
+    return web::Response(std::to_string(request.get<int>("n")));
+  });
+  const Served served(app);
+  CHECK(served.get("/") == "200 1");
 }
 
 TEST_CASE("HEAD is answered by the GET handler, without its body") {
@@ -334,6 +427,22 @@ TEST_CASE("files come with type, conditions and ranges, and never from outside t
     CHECK(served.get("/f/a%20b.html", "Range: bytes=2-4\r\nIf-Range: \"x\"\r\n") ==
           "200 0123456789");
     CHECK(served.get("/f/a%20b.html", "Range: bytes=10-\r\n").starts_with("416 "));
+    CHECK(
+        served.get("/f/a%20b.html", "Range: bytes=99999999999999999999-\r\n").starts_with("416 "));
+    CHECK(served.get("/f/a%20b.html", "Range: bytes=-99999999999999999999\r\n") ==
+          "206 0123456789");
+    CHECK(served.get("/f/a%20b.html", "Range: bytes=8-99999999999999999999\r\n") == "206 89");
+    CHECK(served.get("/f/a%20b.html", "If-Match: \"x\", " + tag + "\r\n") == "200 0123456789");
+    CHECK(served.get("/f/a%20b.html", "If-Match: *\r\n") == "200 0123456789");
+    CHECK(served.get("/f/a%20b.html", "If-Match: \"x\"\r\n").starts_with("412 "));
+    CHECK(served.get("/f/a%20b.html", "If-Match: W/" + tag + "\r\n").starts_with("412 "));
+    CHECK(served.get("/f/a%20b.html", "If-Match: \"x\"\r\nIf-None-Match: " + tag + "\r\n")
+              .starts_with("412 "));
+    const std::string early = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    CHECK(served.get("/f/a%20b.html", early).starts_with("412 "));
+    CHECK(served.get("/f/a%20b.html", early + "If-Match: " + tag + "\r\n") == "200 0123456789");
+    CHECK(served.get("/f/a%20b.html", "If-Unmodified-Since: " + header(whole, "Last-Modified") +
+                                          "\r\n") == "200 0123456789");
     CHECK(served.get("/f/empty") == "200 ");
     CHECK(served.get("/f/empty", "Range: bytes=0-\r\n").starts_with("416 "));
     CHECK(served.get("/f/big.bin") == "200 " + std::string(5'000'000, 'b'));

@@ -2,8 +2,8 @@
 
 #include <aio/web/request.hpp>
 #include <aio/web/response.hpp>
+#include <aio/web/value.hpp>
 
-#include <any>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -20,6 +20,20 @@ class Application;
 using Handler = std::function<task<Response>(Request&)>;
 
 namespace detail {
+
+// A callable that std::function can keep, move-only ones too. Copies share it.
+template <class F>
+class Shared {
+ public:
+  explicit Shared(F function) : function_(std::make_shared<F>(std::move(function))) {}
+  template <class... A>
+  decltype(auto) operator()(A&&... arguments) const {
+    return std::invoke(*function_, std::forward<A>(arguments)...);
+  }
+
+ private:
+  std::shared_ptr<F> function_;
+};
 
 // A handler in one of its two kinds.
 struct AnyHandler {
@@ -41,19 +55,18 @@ template <class H>
 AnyHandler make_handler(H handler) {
   using R = std::invoke_result_t<H&, Request&>;
   AnyHandler made;
+  Shared<H> kept(std::move(handler));
   if constexpr (std::same_as<R, task<Response>>) {
-    made.coroutine = std::move(handler);
+    made.coroutine = std::move(kept);
   } else if constexpr (is_task<R>) {
-    made.coroutine = [handler = std::move(handler)](Request& request) mutable -> task<Response> {
-      co_return Response(co_await std::invoke(handler, request));
+    made.coroutine = [kept](Request& request) -> task<Response> {
+      co_return Response(co_await kept(request));
     };
   } else {
     static_assert(std::convertible_to<R, Response>,
                   "a handler takes Request& and returns Response, StreamResponse, FileResponse, or "
                   "a task of one of them");
-    made.plain = [handler = std::move(handler)](Request& request) mutable -> Response {
-      return std::invoke(handler, request);
-    };
+    made.plain = [kept](Request& request) -> Response { return kept(request); };
   }
   return made;
 }
@@ -63,15 +76,15 @@ using Middleware = std::function<task<Response>(Request&, const Handler&)>;
 template <class M>
 Middleware make_middleware(M middleware) {
   using R = std::invoke_result_t<M&, Request&, const Handler&>;
+  Shared<M> kept(std::move(middleware));
   if constexpr (std::same_as<R, task<Response>>) {
-    return middleware;
+    return kept;
   } else {
-    return [middleware = std::move(middleware)](Request& request,
-                                                const Handler& next) mutable -> task<Response> {
+    return [kept](Request& request, const Handler& next) -> task<Response> {
       if constexpr (is_task<R>)
-        co_return Response(co_await std::invoke(middleware, request, next));
+        co_return Response(co_await kept(request, next));
       else
-        co_return Response(std::invoke(middleware, request, next));
+        co_return Response(kept(request, next));
     };
   }
 }
@@ -80,17 +93,18 @@ using Hook = std::function<task<void>(Application&)>;
 
 template <class F>
 Hook make_hook(F function) {
-  return [function = std::move(function)](Application& app) mutable -> task<void> {
+  Shared<F> kept(std::move(function));
+  return [kept](Application& app) -> task<void> {
     if constexpr (std::invocable<F&, Application&>) {
       if constexpr (is_task<std::invoke_result_t<F&, Application&>>)
-        co_await std::invoke(function, app);
+        co_await kept(app);
       else
-        std::invoke(function, app);
+        kept(app);
     } else {
       if constexpr (is_task<std::invoke_result_t<F&>>)
-        co_await std::invoke(function);
+        co_await kept();
       else
-        std::invoke(function);
+        kept();
     }
   };
 }
@@ -100,7 +114,8 @@ struct ApplicationState;
 }  // namespace detail
 
 // Routes, and what stands around them. A shared handle: copies are the same application. It is put
-// together first and then served; what is added while it is served is undefined.
+// together first and then served; what is added while it is served is undefined. Handlers, hooks
+// and middlewares are kept as std::thread keeps its callable: one that can only be moved will do.
 class UVLET_API Application {
  public:
   Application();
@@ -182,14 +197,15 @@ class UVLET_API Application {
   // of this one; request.app() is that one.
   void add_subapp(std::string prefix, Application app);
 
-  // Things that handlers share. get: out_of_range if there is none of that name.
+  // Things that handlers share, which can be move-only. get: out_of_range if there is none of that
+  // name, logic_error if it is of another type.
   template <class T>
   void set(std::string key, T value) {
-    store(std::move(key), std::any(std::move(value)));
+    store(std::move(key), detail::Value::of(std::move(value)));
   }
   template <class T>
   T& get(const std::string& key) {
-    return std::any_cast<T&>(stored(key));
+    return stored(key).template get<T>(key);
   }
 
   // For the server.
@@ -199,8 +215,8 @@ class UVLET_API Application {
   enum class Moment { startup, shutdown, cleanup };
   void add_hook(Moment moment, detail::Hook hook);
   void add(detail::Middleware middleware);
-  void store(std::string key, std::any value);
-  std::any& stored(const std::string& key);
+  void store(std::string key, detail::Value value);
+  const detail::Value& stored(const std::string& key) const;
 
   std::shared_ptr<detail::ApplicationState> state_;
 };

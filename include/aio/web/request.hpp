@@ -3,9 +3,9 @@
 #include <aio/http/headers.hpp>
 #include <aio/http/json.hpp>
 #include <aio/task.hpp>
+#include <aio/web/value.hpp>
 #include <uvlet/address.hpp>
 
-#include <any>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -64,14 +64,15 @@ class UVLET_API Request {
   // The application whose route this is.
   Application& app() const;
 
-  // Things that middlewares leave for handlers. get: out_of_range if there is none of that name.
+  // Things that middlewares leave for handlers, which can be move-only. get: out_of_range if there
+  // is none of that name, logic_error if it is of another type.
   template <class T>
   void set(std::string key, T value) {
-    storage_.insert_or_assign(std::move(key), std::any(std::move(value)));
+    storage_.insert_or_assign(std::move(key), detail::Value::of(std::move(value)));
   }
   template <class T>
   T& get(const std::string& key) {
-    return std::any_cast<T&>(storage_.at(key));
+    return stored(key).template get<T>(key);
   }
 
  private:
@@ -81,13 +82,14 @@ class UVLET_API Request {
   friend class WebSocketResponse;
   friend class Application;
   explicit Request(detail::Exchange& exchange);
+  const detail::Value& stored(const std::string& key) const;
 
   detail::Exchange& exchange_;
   std::string_view raw_path_;  // of the target
   std::string path_;
   std::string query_string_;
   std::map<std::string, std::string> match_info_;
-  std::map<std::string, std::any> storage_;
+  std::map<std::string, detail::Value> storage_;
   std::optional<std::string> body_;
   Application* app_ = nullptr;
 };

@@ -37,7 +37,24 @@ bool never_has_body(const llhttp_t& state) noexcept {
           (state.status_code >= 100 && state.status_code < 200 && state.status_code != 101));
 }
 
+// Those that llhttp reads in HTTP; it refuses all others, which a server may have a route for.
+bool llhttp_knows(std::string_view method) noexcept {
+  static constexpr std::string_view known[] = {
+#define UVLET_METHOD(number, name, text) #text,
+      HTTP_METHOD_MAP(UVLET_METHOD)
+#undef UVLET_METHOD
+  };
+  return std::find(std::begin(known), std::end(known), method) != std::end(known);
+}
+
 }  // namespace
+
+bool is_method(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
 
 void Head::clear() noexcept {
   method.clear();
@@ -195,9 +212,24 @@ void Parser::parse_head(std::string_view bytes) {
   head_done_ = message_done_ = false;
   data_ = {};
   head_.clear();
-  llhttp_->execute(bytes);
+  execute_head(bytes);
   if (!head_done_) throw ProtocolError(bad_request, "an incomplete head");
   check_head();
+}
+
+// llhttp gets POST for a method that it does not know: what follows is read in the same way.
+void Parser::execute_head(std::string_view bytes) {
+  const std::string_view method = bytes.substr(0, bytes.find(' '));
+  if (of_ == Of::responses || llhttp_knows(method) || !is_method(method) || method == "PRI") {
+    llhttp_->execute(bytes);
+    if (of_ == Of::requests)
+      head_.method = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_->state.method));
+    return;
+  }
+  const std::string readable = "POST" + std::string(bytes.substr(method.size()));
+  std::string_view input = readable;
+  llhttp_->execute(input);
+  head_.method = method;
 }
 
 void Parser::check_head() {
@@ -229,16 +261,16 @@ void Parser::check_transfer_encoding() {
     throw ProtocolError(bad_request, "both Transfer-Encoding and Content-Length");
   if (!equal_ignoring_case(*encoding, "chunked") ||
       head_.headers.get_all("Transfer-Encoding").size() != 1)
-    throw ProtocolError(of_ == Of::requests ? 501 : bad_request,
-                        "a Transfer-Encoding other than chunked: '" + *encoding + "'");
+    throw ProtocolError(bad_request, "a Transfer-Encoding other than chunked: '" + *encoding + "'");
   head_.chunked = true;
 }
 
 void Parser::check_request() {
-  head_.method = llhttp_method_name(static_cast<llhttp_method_t>(llhttp_->state.method));
   const std::string& target = head_.target;
   if (!std::all_of(target.begin(), target.end(), is_visible))
     throw ProtocolError(bad_request, "a byte in the request target that may not stand there");
+  if (target.find('#') != std::string::npos)
+    throw ProtocolError(bad_request, "a request target with a fragment: '" + target + "'");
   const bool connects = head_.method == "CONNECT";
   const bool absolute = target.starts_with("http://") || target.starts_with("https://");
   const bool asterisk = target == "*" && head_.method == "OPTIONS";

@@ -44,6 +44,10 @@ struct Head {
   void clear() noexcept;
 };
 
+// Whether a server takes it for a method: a token without small letters, which no method in use has
+// and "get" is more likely a mistake than a method of its own.
+bool is_method(std::string_view text) noexcept;
+
 // Cuts one direction of a connection into events. Pure: it sees bytes and does no I/O, and how they
 // are cut changes nothing. A head is looked at when all of it is there, so that its bytes lie
 // together. Strict: what two parsers could read in two ways is an error (RFC 9112, 11).
@@ -88,6 +92,7 @@ class UVLET_API Parser {
   void check_length(std::size_t bytes) const;
   void parse_head(std::string_view bytes);
   Event parse_body(std::string_view& input);
+  void execute_head(std::string_view bytes);
   void check_head();
   void check_transfer_encoding();
   void check_request();

@@ -1,5 +1,6 @@
 #include "application.hpp"
 
+#include "../http/parser.hpp"
 #include "../http/text.hpp"
 
 #include <algorithm>
@@ -174,9 +175,7 @@ std::string Resource::allowed() const {
 
 void ApplicationState::add(std::string method, std::string path, AnyHandler handler) {
   check_path(path, "add_route");
-  if (method != "*" && (method.empty() || !std::all_of(method.begin(), method.end(), [](char c) {
-                          return c == '-' || (c >= 'A' && c <= 'Z');
-                        })))
+  if (method != "*" && !http::detail::is_method(method))
     throw std::invalid_argument("add_route: '" + method + "' is no method");
   Resource* resource = nullptr;
   if (path.find_first_of("{}") == std::string::npos) {
@@ -334,11 +333,11 @@ void Application::add(detail::Middleware middleware) {
   state_->middlewares.push_back(std::move(middleware));
 }
 
-void Application::store(std::string key, std::any value) {
+void Application::store(std::string key, detail::Value value) {
   state_->storage.insert_or_assign(std::move(key), std::move(value));
 }
 
-std::any& Application::stored(const std::string& key) {
+const detail::Value& Application::stored(const std::string& key) const {
   const auto found = state_->storage.find(key);
   if (found == state_->storage.end())
     throw std::out_of_range("the application has nothing by the name '" + key + "'");

@@ -63,7 +63,7 @@ struct ApplicationState {
   std::vector<std::pair<std::string, Application>> applications;  // by prefix
   std::vector<Middleware> middlewares;
   std::vector<Hook> on_startup, on_shutdown, on_cleanup;
-  std::map<std::string, std::any> storage;
+  std::map<std::string, Value> storage;
 };
 
 // The files below a directory; match_info()["filename"] is the path below it.

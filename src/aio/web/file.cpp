@@ -10,6 +10,7 @@
 #include <charconv>
 #include <fcntl.h>
 #include <filesystem>
+#include <limits>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,18 +87,33 @@ std::string etag_of(const Status& status) {
   return {text, static_cast<std::size_t>(size)};
 }
 
-// Whether a list of entity tags has this one, compared weakly.
-bool has_tag(std::string_view list, std::string_view tag) {
+// Whether a list of entity tags has this one. RFC 9110, 8.8.3.2: compared strongly, a weak one is
+// none that matches.
+enum class Compared { strongly, weakly };
+
+bool has_tag(std::string_view list, std::string_view tag, Compared compared) {
   while (!list.empty()) {
     std::string_view one = http::detail::trimmed(http::detail::take_until(list, ','));
-    if (one.starts_with("W/")) one.remove_prefix(2);
+    if (compared == Compared::weakly && one.starts_with("W/")) one.remove_prefix(2);
     if (one == tag || one == "*") return true;
   }
   return false;
 }
 
+// What the client wants changed or sent is no longer what it knows (RFC 9110, 13.1.1 and 13.1.4).
+bool precondition_failed(const http::Headers& asked, const std::string& tag, std::time_t modified) {
+  if (const std::string* tags = asked.find("If-Match"))
+    return !has_tag(*tags, tag, Compared::strongly);
+  if (const std::string* since = asked.find("If-Unmodified-Since")) {
+    const auto time = http::detail::parse_date(*since);
+    return time && modified > *time;
+  }
+  return false;
+}
+
 bool not_modified(const http::Headers& asked, const std::string& tag, std::time_t modified) {
-  if (const std::string* tags = asked.find("If-None-Match")) return has_tag(*tags, tag);
+  if (const std::string* tags = asked.find("If-None-Match"))
+    return has_tag(*tags, tag, Compared::weakly);
   if (const std::string* since = asked.find("If-Modified-Since")) {
     const auto time = http::detail::parse_date(*since);
     return time && modified <= *time;
@@ -115,9 +131,11 @@ bool range_applies(const http::Headers& asked, const std::string& tag, std::time
 
 enum class RangeKind { all, part, unsatisfiable };
 
+// One that is too large is the largest: no file has as many bytes.
 bool number(std::string_view text, std::uint64_t& value) noexcept {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
+  if (error == std::errc::result_out_of_range) value = std::numeric_limits<std::uint64_t>::max();
+  return error != std::errc::invalid_argument && end == text.data() + text.size();
 }
 
 // "bytes=1-2", "bytes=1-", "bytes=-2"; anything else asks for all of it, as several ranges do.
@@ -179,6 +197,8 @@ task<OpenFile> open_file(File& file, const Request& request, Response& response)
   if (!headers.contains("Content-Type"))
     headers.set("Content-Type", std::string(type_of(file.path)));
   const http::Headers& asked = request.headers();
+  if (response.status() == 200 && precondition_failed(asked, tag, status.modified))
+    throw HTTPException(412);
   if (response.status() == 200 && not_modified(asked, tag, status.modified)) {
     response.set_status(304);
     headers.remove("Content-Type");

@@ -13,7 +13,6 @@ Request::Request(detail::Exchange& exchange) : exchange_(exchange) {
     path.remove_prefix(scheme + 3);
     path.remove_prefix(std::min(path.find_first_of("/?"), path.size()));
   }
-  path = path.substr(0, path.find('#'));
   const std::size_t question = path.find('?');
   if (question != std::string_view::npos) query_string_ = path.substr(question + 1);
   path = path.substr(0, question);
@@ -47,6 +46,13 @@ std::optional<std::string> Request::cookie(std::string_view name) const {
 Application& Request::app() const {
   if (!app_) throw std::logic_error("a request that belongs to no application");
   return *app_;
+}
+
+const detail::Value& Request::stored(const std::string& key) const {
+  const auto found = storage_.find(key);
+  if (found == storage_.end())
+    throw std::out_of_range("the request has nothing by the name '" + key + "'");
+  return found->second;
 }
 
 task<std::string> Request::read_chunk() { return exchange_.read_chunk(); }
