@@ -12,9 +12,20 @@ std::string ClientResponse::read() { return green::detail::drive(response_.read(
 http::json ClientResponse::json() { return green::detail::drive(response_.json()); }
 std::string ClientResponse::read_chunk() { return green::detail::drive(response_.read_chunk()); }
 
+namespace {
+
+aio::task<ClientResponse> blocking(aio::task<aio::http::ClientResponse> response) {
+  co_return ClientResponse(co_await std::move(response));
+}
+
+}  // namespace
+
+aio::task<ClientResponse> ClientSession::request_async(std::string method, std::string url,
+                                                       RequestOptions options) {
+  return blocking(session_.request(std::move(method), std::move(url), std::move(options)));
+}
 ClientResponse ClientSession::request(std::string method, std::string url, RequestOptions options) {
-  return ClientResponse(green::detail::drive(
-      session_.request(std::move(method), std::move(url), std::move(options))));
+  return green::detail::drive(request_async(std::move(method), std::move(url), std::move(options)));
 }
 ClientResponse ClientSession::get(std::string url, RequestOptions options) {
   return request("GET", std::move(url), std::move(options));

@@ -29,6 +29,7 @@ using aio::http::SessionOptions;
 using aio::http::TooManyRedirects;
 
 // aio::http::ClientResponse, blocking: its members say what they do and throw.
+// x_async() is awaitable, and what x() waits for.
 class UVLET_API ClientResponse {
  public:
   explicit ClientResponse(aio::http::ClientResponse response) noexcept
@@ -42,13 +43,17 @@ class UVLET_API ClientResponse {
   // All of the body; again, the same.
   // Blocks the green thread. Cancel point.
   std::string read();
+  aio::task<std::string> read_async() { return response_.read(); }
   // Blocks the green thread. Cancel point.
   std::string text() { return read(); }
+  aio::task<std::string> text_async() { return response_.text(); }
   // Blocks the green thread. Cancel point.
   http::json json();
+  aio::task<http::json> json_async() { return response_.json(); }
   // The next bytes of the body; "" at its end.
   // Blocks the green thread. Cancel point.
   std::string read_chunk();
+  aio::task<std::string> read_chunk_async() { return response_.read_chunk(); }
 
   void raise_for_status() const { response_.raise_for_status(); }
   void release() { response_.release(); }
@@ -61,6 +66,7 @@ class UVLET_API ClientResponse {
 };
 
 // aio::http::ClientSession, blocking: see there for what a request does, and throws.
+// x_async() is awaitable, and what x() waits for.
 class UVLET_API ClientSession {
  public:
   explicit ClientSession(SessionOptions options = SessionOptions())
@@ -70,28 +76,58 @@ class UVLET_API ClientSession {
   // Blocks the green thread. Cancel point.
   ClientResponse request(std::string method, std::string url,
                          RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> request_async(std::string method, std::string url,
+                                          RequestOptions options = RequestOptions());
   // Blocks the green thread. Cancel point.
   ClientResponse get(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> get_async(std::string url, RequestOptions options = RequestOptions()) {
+    return request_async("GET", std::move(url), std::move(options));
+  }
   // Blocks the green thread. Cancel point.
   ClientResponse post(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> post_async(std::string url, RequestOptions options = RequestOptions()) {
+    return request_async("POST", std::move(url), std::move(options));
+  }
   // Blocks the green thread. Cancel point.
   ClientResponse put(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> put_async(std::string url, RequestOptions options = RequestOptions()) {
+    return request_async("PUT", std::move(url), std::move(options));
+  }
   // Blocks the green thread. Cancel point.
   ClientResponse patch(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> patch_async(std::string url,
+                                        RequestOptions options = RequestOptions()) {
+    return request_async("PATCH", std::move(url), std::move(options));
+  }
   // Blocks the green thread. Cancel point.
   ClientResponse delete_(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> delete_async(std::string url,
+                                         RequestOptions options = RequestOptions()) {
+    return request_async("DELETE", std::move(url), std::move(options));
+  }
   // Blocks the green thread. Cancel point.
   ClientResponse head(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> head_async(std::string url, RequestOptions options = RequestOptions()) {
+    return request_async("HEAD", std::move(url), std::move(options));
+  }
   // Blocks the green thread. Cancel point.
   ClientResponse options(std::string url, RequestOptions options = RequestOptions());
+  aio::task<ClientResponse> options_async(std::string url,
+                                          RequestOptions options = RequestOptions()) {
+    return request_async("OPTIONS", std::move(url), std::move(options));
+  }
 
   // Blocks the green thread. Cancel point.
   WebSocket ws_connect(std::string url, WebSocketOptions options = WebSocketOptions(),
                        RequestOptions request = RequestOptions());
+  aio::task<WebSocket> ws_connect_async(std::string url,
+                                        WebSocketOptions options = WebSocketOptions(),
+                                        RequestOptions request = RequestOptions());
 
   // Closes idle connections; later requests are logic_error.
   // Blocks the green thread. Cancel point.
   void close();
+  aio::task<void> close_async() { return session_.close(); }
   bool closed() const noexcept { return session_.closed(); }
 
   // The same session for coroutines.

@@ -33,8 +33,20 @@ void WebSocketResponse::prepare(aio::web::Request& request) { drive(response_.pr
 
 WebSocket ClientSession::ws_connect(std::string url, WebSocketOptions options,
                                     RequestOptions request) {
-  return WebSocket(
-      drive(session_.ws_connect(std::move(url), std::move(options), std::move(request))));
+  return drive(ws_connect_async(std::move(url), std::move(options), std::move(request)));
+}
+
+namespace {
+
+aio::task<WebSocket> blocking(aio::task<aio::http::WebSocket> socket) {
+  co_return WebSocket(co_await std::move(socket));
+}
+
+}  // namespace
+
+aio::task<WebSocket> ClientSession::ws_connect_async(std::string url, WebSocketOptions options,
+                                                     RequestOptions request) {
+  return blocking(session_.ws_connect(std::move(url), std::move(options), std::move(request)));
 }
 
 }  // namespace green::http

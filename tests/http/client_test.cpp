@@ -59,6 +59,14 @@ TEST_CASE("each method is sent, in both faces") {
   };
   CHECK(green::awaitlet(fetch(url)) == "GET /a -: ");
   CHECK(green::http::urlopen(url).read() == "GET /a -: ");
+  const auto both = [&session](std::string address) -> task<std::string> {
+    green::http::ClientResponse posted = co_await session.post_async(address);
+    green::http::ClientResponse deleted = co_await session.delete_async(address);
+    const std::string first = co_await posted.text_async();
+    const std::string second = co_await deleted.read_chunk_async();
+    co_return first + second;
+  };
+  CHECK(green::awaitlet(both(url)) == "POST /a -: DELETE /a -: ");
   CHECK(green::awaitlet(green::awaitlet(session.async().get(url)).text()) == "GET /a -: ");
 }
 

@@ -147,12 +147,14 @@ TEST_CASE("a green thread's calls block, on both ends") {
   });
   const Served served(app);
   green::http::ClientSession session;
-  green::http::WebSocket socket = session.ws_connect(url_of(served));
+  green::http::WebSocket socket = awaitlet(session.ws_connect_async(url_of(served)));
   socket.send_str("hello");
   CHECK(socket.receive_str() == "green hello");
   socket.ping("are you there");
   awaitlet(socket.async().send_str("async"));
   CHECK(socket.receive().data == "green async");
+  awaitlet(socket.send_str_async("twin"));
+  CHECK(awaitlet(socket.receive_async()).data == "green twin");
   CHECK_THROWS_AS(socket.receive(0.01), aio::TimeoutError);
   CHECK(socket.close(4000));
   CHECK(socket.close_code() == 4000);
