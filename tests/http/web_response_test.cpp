@@ -91,6 +91,12 @@ TEST_CASE("how a body is encoded is not for the handler to say") {
                return stream;
              }),
              "no number: 'many'"));
+  CHECK(says(refused([](web::Request&) -> web::Response {
+               web::FileResponse file("/proc/self/exe");
+               file.headers().set("Transfer-Encoding", "chunked");
+               return file;
+             }),
+             "set Transfer-Encoding: chunked"));
   const std::string thrown = answer([](web::Request&) -> web::Response {
     web::HTTPException error(404);
     error.headers().set("Content-Length", "1");

@@ -211,7 +211,7 @@ task<bool> Exchange::answer(const Respond& respond) {
     co_await write_eof(response->stream_);
   } else if (response_status_ != 0) {
     throw std::logic_error("a handler prepared one response and returned another");
-  } else if (file.fd >= 0) {
+  } else if (response->file_) {
     co_await send_file(std::move(*response), std::move(file));
   } else {
     co_await send(std::move(*response));
