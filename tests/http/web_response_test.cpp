@@ -188,7 +188,7 @@ TEST_CASE("a status is named as its RFC names it") {
                                        {207, "Multi-Status"},
                                        {226, "IM Used"},
                                        {404, "Not Found"},
-                                       {413, "Content Too Large"},
+                                       {413, "Payload Too Large"},
                                        {414, "URI Too Long"},
                                        {418, "I'm a teapot"},
                                        {505, "HTTP Version Not Supported"}})

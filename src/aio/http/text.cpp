@@ -15,16 +15,14 @@ int hex_digit(char c) noexcept {
   return -1;
 }
 
-// Where RFC 9110 and its like do not write what llhttp's name reads as.
+// Where llhttp's name does not read as the RFCs write it.
 constexpr std::pair<int, std::string_view> other_reasons[] = {
     {200, "OK"},
     {203, "Non-Authoritative Information"},
     {207, "Multi-Status"},
     {226, "IM Used"},
-    {413, "Content Too Large"},
     {414, "URI Too Long"},
     {418, "I'm a teapot"},
-    {422, "Unprocessable Content"},
     {505, "HTTP Version Not Supported"},
 };
 
