@@ -145,7 +145,7 @@ CalledProcessError::CalledProcessError(const std::vector<std::string>& argv, int
       returncode(code),
       output(std::move(output_read)) {}
 
-PopenOptions::operator aio::ProcessOptions() const {
+PopenOptions::operator aio::ProcessOptions() const& {
   aio::ProcessOptions options;
   options.in = in;
   options.out = out;
@@ -155,6 +155,7 @@ PopenOptions::operator aio::ProcessOptions() const {
   return options;
 }
 
+Popen::Popen(std::vector<std::string> argv) : Popen(std::move(argv), PopenOptions()) {}
 Popen::Popen(std::vector<std::string> argv, PopenOptions options)
     : state_(detail::open_process(argv, options)) {}
 Popen::Popen(Popen&&) noexcept = default;
@@ -216,13 +217,13 @@ aio::task<std::string> check_output_async(std::vector<std::string> argv,
 }
 
 int call(std::vector<std::string> argv, PopenOptions options) {
-  return detail::drive(call_async(std::move(argv), std::move(options)));
+  return detail::drive(call_async(std::move(argv), options));
 }
 void check_call(std::vector<std::string> argv, PopenOptions options) {
-  detail::drive(check_call_async(std::move(argv), std::move(options)));
+  detail::drive(check_call_async(std::move(argv), options));
 }
 std::string check_output(std::vector<std::string> argv, PopenOptions options) {
-  return detail::drive(check_output_async(std::move(argv), std::move(options)));
+  return detail::drive(check_output_async(std::move(argv), options));
 }
 
 }  // namespace green

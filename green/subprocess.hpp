@@ -23,7 +23,8 @@ using aio::PIPE;
 using aio::STDOUT;
 
 // What its streams are connected to: as in aio::ProcessOptions, which it becomes. An aggregate:
-// `Popen(argv, {.in = PIPE})`.
+// `Popen(argv, {.in = PIPE})`. Not for an expression with `co_await`, where g++ 12 destroys such a
+// temporary twice: there the Popen, or the options, need a name.
 struct UVLET_API PopenOptions {
   int in = INHERIT;
   int out = INHERIT;
@@ -31,7 +32,8 @@ struct UVLET_API PopenOptions {
   std::string cwd = {};                                        // "": the parent's
   std::optional<std::map<std::string, std::string>> env = {};  // nullopt: the parent's
 
-  operator aio::ProcessOptions() const;
+  operator aio::ProcessOptions() const&;
+  operator aio::ProcessOptions() && = delete;
 };
 
 // A program that ended with a returncode other than 0.
@@ -52,7 +54,8 @@ class UVLET_API Popen {
   // Starts a program, looked up in PATH. It has no descriptor above 2, no signal blocked, and every
   // signal as it is by default. Throws system_error with the errno if it cannot be started,
   // invalid_argument for an empty argv.
-  explicit Popen(std::vector<std::string> argv, PopenOptions options = {});
+  explicit Popen(std::vector<std::string> argv);
+  Popen(std::vector<std::string> argv, PopenOptions options);
   Popen(Popen&&) noexcept;
   Popen& operator=(Popen&&) noexcept;
   ~Popen();
@@ -105,7 +108,6 @@ class UVLET_API Popen {
 // Runs a program and waits for it; gives its returncode. Cut short, it kills the program.
 // Blocks the green thread. Cancel point.
 UVLET_API int call(std::vector<std::string> argv, PopenOptions options = {});
-// Not of an aggregate: g++ 12 destroys such a temporary twice where it stands beside `co_await`.
 UVLET_API aio::task<int> call_async(std::vector<std::string> argv,
                                     aio::ProcessOptions options = {});
 // The same; throws CalledProcessError unless it is 0. Blocks the green thread. Cancel point.

@@ -91,8 +91,8 @@ class UVLET_API FutureWait : public uvlet::Waiter {
 
  protected:
   // Throws logic_error if that is who waits.
-  void require_other(const uvlet::Hub& hub) const {
-    if (hub.running() == future_->root) [[unlikely]]
+  void require_other() const {
+    if (root_ == future_->root) [[unlikely]]
       refuse_itself();
   }
 
@@ -119,8 +119,8 @@ class FutureAwait final : public uvlet::Operation<FutureAwait<T>, detail::Future
   FutureAwait(FutureAwait&&) noexcept = default;
 
   bool ready() const noexcept { return state().value.settled(); }
-  void suspend(uvlet::Hub& hub) {
-    this->require_other(hub);
+  void suspend(uvlet::Hub&) {
+    this->require_other();
     state().value.listen(*this);
   }
   T result() {

@@ -205,7 +205,7 @@ class UVLET_API Root : public Context, public Link {
 
   // Whether its next wait ends with an interrupt, or the one that it resumes from.
   bool interrupt_due() noexcept;
-  // Whether one of this type was not thrown yet.
+  // Whether one of this type was not thrown yet, and will be: a Timeout's may be withdrawn.
   bool holds_interrupt(const std::type_info& type) const noexcept;
   // Takes the first interrupt that may be delivered to a running Root; false if there is none.
   bool take_interrupt() noexcept;
@@ -251,7 +251,7 @@ class UVLET_API Root : public Context, public Link {
   bool started : 1 = false;
   bool watched : 1 = false;  // the next wait is to be noticed: it keeps `attention` set
   bool holds_identity : 1 = false;
-  bool delivered : 1 = false;  // deliver() has been here: what it asked to end may lead back
+  bool delivered : 1 = false;  // the deliver() that is on has been here
   bool crosses : 1 = false;    // what was taken ends at a boundary outside of the innermost one
   Kind kind;
   // Changes between green code and coroutines around what runs, if counted, modulo 65,536.

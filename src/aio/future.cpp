@@ -3,13 +3,14 @@
 #include <cstdio>
 #include <stdexcept>
 #include <typeinfo>
+#include <utility>
 #include <vector>
 
 namespace aio::detail {
 
-// What this one's task waits by, if that is for another that is not done.
+// What this one's task waits by, if that may be cut short and is for another that is not done.
 FutureWait* FutureBase::wait() const noexcept {
-  if (!root || !root->waiting || root->cancel_requested) return nullptr;
+  if (!root || !root->waiting || root->cancel_requested || root->shields > 0) return nullptr;
   auto* wait = dynamic_cast<FutureWait*>(root->waiting);
   return wait && !wait->future().outcome().settled() ? wait : nullptr;
 }
@@ -17,17 +18,20 @@ FutureWait* FutureBase::wait() const noexcept {
 bool FutureBase::cancel() noexcept {
   if (outcome().settled()) return false;
   std::vector<FutureBase*> visited;
+  bool in_circle = false;
   FutureBase* innermost = this;
   while (FutureWait* wait = innermost->wait()) {
     innermost->visiting_ = true;
     visited.push_back(innermost);
     if (wait->future().visiting_) {
       wait->is_in_circle();
+      in_circle = true;
       break;
     }
     innermost = &wait->future();
   }
   for (FutureBase* future : visited) future->visiting_ = false;
+  if (in_circle && innermost->root->delivered) return true;  // that interrupt ends the circle
   if (!innermost->root)
     innermost->set_error(std::make_exception_ptr(CancelledError()));
   else if (innermost->root->holds_interrupt(typeid(CancelledError)))
@@ -90,9 +94,12 @@ void FutureWait::refuse_itself() const {
 }
 
 uvlet::Cancel FutureWait::cancel() noexcept {
-  if (in_circle_) unlink();
-  if (!linked() && (in_circle_ || future_->outcome().settled())) return uvlet::Cancel::done;
-  future_->cancel();
+  if (!linked() && future_->outcome().settled()) return uvlet::Cancel::done;
+  if (!in_circle_) future_->cancel();
+  if (std::exchange(in_circle_, false)) {
+    unlink();
+    return uvlet::Cancel::done;
+  }
   return future_->outcome().settled() ? uvlet::Cancel::done : uvlet::Cancel::later;
 }
 

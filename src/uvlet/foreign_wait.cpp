@@ -94,7 +94,9 @@ ForeignCall::ForeignCall(int fd, Direction direction, std::optional<Duration> li
 
 bool ForeignCall::taken() const noexcept {
   for (const ForeignCall* call : calls()) {
-    if (call->interest_.fd == interest_.fd && call->interest_.events == interest_.events &&
+    const Root* waits = call->root();
+    if (waits && !waits->linked() && call->interest_.fd == interest_.fd &&
+        call->interest_.events == interest_.events &&
         call->forks_ == forks.load(std::memory_order_relaxed))
       return true;
   }

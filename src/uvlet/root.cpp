@@ -136,7 +136,8 @@ bool Root::holds_interrupt(const std::type_info& type) const noexcept {
   if (is(thrown)) return true;
   if (pending.empty()) return false;
   const Interrupt* interrupt = pending.front();
-  while (interrupt && !is(interrupt->error)) interrupt = pending.after(interrupt);
+  while (interrupt && !(interrupt->owned && is(interrupt->error)))
+    interrupt = pending.after(interrupt);
   return interrupt;
 }
 
@@ -193,15 +194,16 @@ void Root::deliver() noexcept {
 }
 
 void Root::deliver_one() noexcept {
-  if (hub->running() != this) deliver_now();  // else at its next wait
+  const bool again = delivered;  // what it was asked to end leads back to it
+  delivered = true;
+  if (hub->running() == this || (again && cancel_requested)) return;
+  deliver_now();
 }
 
 void Root::deliver_now() noexcept {
   if (thrown || !interrupt_due()) return;
-  const bool again = delivered;
-  delivered = true;
   if (cancel_requested) {  // it ends anyway; what it waits for hears of this one as well
-    if (!again) waiting->cancel_again();
+    waiting->cancel_again();
     return;
   }
   if (waiting) {

@@ -358,3 +358,52 @@ TEST_CASE("tasks that await each other in a circle end when one is cancelled") {
   close();
   CHECK_THROWS_AS(green::awaitlet(circle[2]), uvlet::Deadlock);
 }
+
+TEST_CASE("a task of a circle that is itself killed, or out of time, ends with that") {
+  for (const bool kill : {true, false}) {
+    aio::Future<int> outer;
+    green::Greenlet victim;
+    auto inner = aio::create_task(
+        [](aio::Future<int>& other) -> aio::task<int> { co_return co_await other; }(outer));
+    outer = aio::create_task(
+        [](aio::Future<int> other, bool wait, green::Greenlet& self) -> aio::task<int> {
+          self = green::getcurrent();
+          const green::Timeout limit(wait ? 100 : 0.001);
+          co_return co_await other;
+        }(inner, kill, victim));
+    green::sleep(0);
+    if (kill) {
+      victim.kill();
+      CHECK_THROWS_AS(green::awaitlet(outer), green::GreenletExit);
+    } else {
+      CHECK_THROWS_AS(green::awaitlet(outer), green::TimeoutExpired);
+    }
+    CHECK_THROWS(green::awaitlet(inner));
+  }
+}
+
+TEST_CASE("a task that cancelled itself passes a later cancel on as well") {
+  int delivered = 0;
+  auto patient = [](int& count) -> aio::task<int> {
+    for (;;) {
+      try {
+        co_await aio::sleep(100);
+      } catch (const aio::CancelledError&) {
+        if (++count == 2) co_return count;
+      }
+    }
+  };
+  auto inner = aio::create_task(patient(delivered));
+  aio::Future<int> outer;
+  outer = aio::create_task([](aio::Future<int> other, aio::Future<int>& own) -> aio::task<int> {
+    own.cancel();
+    co_return co_await other;
+  }(inner, outer));
+  green::sleep(0);
+  green::sleep(0);
+  CHECK(delivered == 1);
+  CHECK(outer.cancel());
+  CHECK_THROWS_AS(green::awaitlet(outer),
+                  aio::CancelledError);  // its own, once the other has ended
+  CHECK(delivered == 2);
+}

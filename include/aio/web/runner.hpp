@@ -56,8 +56,8 @@ class UVLET_API Runner {
 // threads handlers run on all of them at once.
 // Blocks the green thread. Cancel point.
 UVLET_API void run_app(Application app, Address address, ServerOptions options = ServerOptions());
-// Cancelling it closes everything at once, but for what several threads serve: that ends with the
-// signal.
+// Cancelling it closes everything at once; several threads end as by the signal then, in the
+// background. Until they have, one thread of libuv's pool is theirs.
 UVLET_API task<void> run_app_async(Application app, Address address,
                                    ServerOptions options = ServerOptions());
 

@@ -173,6 +173,7 @@ task<Exchange::Next> Exchange::next_request() {
 task<bool> Exchange::answer(const Respond& respond) {
   const http::detail::Head& head = parser.head();
   response_status_ = 0;
+  prepared_ = nullptr;
   response_bytes_ = 0;
   body_ended = !head.chunked && head.content_length.value_or(0) == 0;
   continue_due = head.expects_continue && !body_ended;
@@ -198,9 +199,10 @@ task<bool> Exchange::answer(const Respond& respond) {
     error = std::current_exception();
     close_after_ = close_after_ || interrupts(error);
     if (!upgrade_) report(error);
-    if (response_status_ != 0 && !upgrade_) co_return false;  // cut short: the client must notice
     response = internal_error();
   }
+  // What was begun is cut short: the client must notice.
+  if (error && response_status_ != 0 && !upgrade_) co_return false;
   if (upgrade_) {
     co_await upgrade_->finish(std::move(error));
     if (options.access_log) log(request);
@@ -209,8 +211,6 @@ task<bool> Exchange::answer(const Respond& respond) {
   if (response->stream_) {
     if (!response->stream_->exchange) co_await prepare(response->stream_);
     co_await write_eof(response->stream_);
-  } else if (response_status_ != 0) {
-    throw std::logic_error("a handler prepared one response and returned another");
   } else if (response->file_) {
     co_await send_file(std::move(*response), std::move(file));
   } else {
@@ -298,10 +298,12 @@ bool Exchange::has_body(int status) const noexcept {
 void Exchange::check(const Response& response, const OpenFile& file) const {
   if (response.websocket_)
     throw std::logic_error("a handler returned a WebSocketResponse that it did not prepare");
-  if (const Stream* stream = response.stream_.get()) {
-    if (stream->exchange && response_status_ == 0)
+  const Stream* stream = response.stream_.get();
+  if (prepared_ && stream == prepared_.get()) return;
+  if (prepared_) throw std::logic_error("a handler prepared one response and returned another");
+  if (stream) {
+    if (stream->exchange)
       throw std::logic_error("a handler returned the StreamResponse to another request");
-    if (stream->exchange) return;
     check_final(stream->status);
     stated_length(stream->headers);
     return;
@@ -397,6 +399,7 @@ task<void> Exchange::prepare(std::shared_ptr<Stream> stream) {
   check_final(stream->status);
   stream->length = stated_length(stream->headers);
   stream->exchange = this;
+  prepared_ = stream;
   begin_head(stream->status, stream->headers, stream->length);
   chunked_ = false;
   if (has_body(stream->status) && !stream->length) {

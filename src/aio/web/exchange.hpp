@@ -113,6 +113,7 @@ struct Exchange {
   std::string output_;
   std::uint64_t response_bytes_ = 0;  // of the body
   int response_status_ = 0;           // 0: nothing of it was sent
+  std::shared_ptr<Stream> prepared_;  // by the handler
   bool chunked_ = false;
   bool close_after_ = false;
   bool idle_ = true;

@@ -124,7 +124,7 @@ bool not_modified(const http::Headers& asked, const std::string& tag, std::time_
 bool range_applies(const http::Headers& asked, const std::string& tag, std::time_t modified) {
   const std::string* condition = asked.find("If-Range");
   if (!condition) return true;
-  if (condition->front() == '"') return *condition == tag;
+  if (condition->starts_with('"')) return *condition == tag;
   const auto time = http::detail::parse_date(*condition);
   return time && *time == modified;
 }

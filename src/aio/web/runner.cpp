@@ -4,13 +4,17 @@
 #include "application.hpp"
 #include "server.hpp"
 
+#include <aio/event.hpp>
 #include <aio/getaddrinfo.hpp>
+#include <aio/sleep.hpp>
 #include <aio/to_thread.hpp>
 #include <aio/wait.hpp>
 #include <aio/wait_signal.hpp>
 
 #include <csignal>
 #include <cstdio>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <unistd.h>
 
@@ -100,13 +104,27 @@ task<void> Runner::stop(std::shared_ptr<State> state) {
 
 namespace {
 
-task<void> until_signal() {
-  std::vector<Future<int>> signals;
-  signals.push_back(create_task(wait_signal(SIGINT)));
-  signals.push_back(create_task(wait_signal(SIGTERM)));
-  co_await wait(signals, FIRST_COMPLETED);
-  for (Future<int>& signal : signals) signal.cancel();
-}
+task<void> signalled(int number) { co_await wait_signal(number); }
+
+// What ends a server.
+class Ends {
+ public:
+  Ends() {
+    add(signalled(SIGINT));
+    add(signalled(SIGTERM));
+  }
+  Ends(const Ends&) = delete;
+  ~Ends() {
+    for (Future<void>& end : ends_) end.cancel();
+  }
+  void add(task<void> end) { ends_.push_back(create_task(std::move(end))); }
+  // From then on none is missed.
+  task<void> begin() const { co_await sleep(0); }
+  task<void> first() const { co_await aio::wait(ends_, FIRST_COMPLETED); }
+
+ private:
+  std::vector<Future<void>> ends_;
+};
 
 void announce(const Address& address) {
   std::fprintf(stderr, "======== Running on http://%s ========\n(Press CTRL+C to quit)\n",
@@ -114,18 +132,62 @@ void announce(const Address& address) {
 }
 
 task<void> run_here(Application app, Address address, ServerOptions options) {
+  const Ends ends;
+  co_await ends.begin();
   Runner runner(std::move(app), std::move(options));
   co_await runner.start(std::move(address));
   announce(runner.address());
-  co_await until_signal();
+  co_await ends.first();
   co_await runner.stop();
 }
 
+// One signal for all: who began to wait after it had come would have missed it. Thread-safe.
+class Stop {
+ public:
+  void request() {
+    const std::lock_guard lock(mutex_);
+    requested_ = true;
+    for (const Waiting* waiting : waiting_)
+      waiting->hub.post([event = waiting->event] { event->set(); });
+  }
+  task<void> wait() {
+    const Waiting here(*this);
+    co_await here.event->wait();
+  }
+
+ private:
+  // Its hub is there as long as this is.
+  struct Waiting {
+    explicit Waiting(Stop& what) : stop(what) {
+      const std::lock_guard lock(stop.mutex_);
+      stop.waiting_.insert(this);
+      if (stop.requested_) event->set();
+    }
+    Waiting(const Waiting&) = delete;
+    ~Waiting() {
+      const std::lock_guard lock(stop.mutex_);
+      stop.waiting_.erase(this);
+    }
+    Stop& stop;
+    uvlet::Hub& hub = uvlet::Hub::get();
+    std::shared_ptr<Event> event = std::make_shared<Event>();
+  };
+
+  std::mutex mutex_;
+  std::set<const Waiting*> waiting_;
+  bool requested_ = false;
+};
+
 // One of several threads.
-task<void> run_one(std::shared_ptr<Application> app, int fd, ServerOptions options) {
+task<void> run_one(std::shared_ptr<Application> app, std::shared_ptr<Stop> stop, int fd,
+                   ServerOptions options) {
   auto server = std::make_shared<detail::ServerState>(responder(std::move(app)), options);
+  Ends ends;
+  ends.add(stop->wait());
+  co_await ends.begin();
   server->listen(fd);
-  co_await until_signal();
+  co_await ends.first();
+  stop->request();
   co_await server->finish();
 }
 
@@ -142,19 +204,49 @@ task<std::vector<int>> listeners(Address address, int count) {
   co_return fds;
 }
 
-task<void> run_on_several(Application app, Address address, ServerOptions options) {
-  const std::vector<int> fds = co_await listeners(std::move(address), options.threads);
-  auto shared = std::make_shared<Application>(std::move(app));
-  co_await shared->state().startup(*shared);
-  announce(aio::detail::name_of(fds.front()));
-  auto serve = [shared, fds, options] {
-    uvlet::run_on_threads(options.threads, [&](int index) {
-      run(run_one(shared, fds[static_cast<std::size_t>(index)], options));
+// What several threads serve.
+struct Several {
+  explicit Several(Application served, ServerOptions how)
+      : app(std::make_shared<Application>(std::move(served))), options(std::move(how)) {}
+
+  static task<Several> start(Application app, Address address, ServerOptions options) {
+    Several several(std::move(app), std::move(options));
+    several.fds = co_await listeners(std::move(address), several.options.threads);
+    co_await several.app->state().startup(*several.app);
+    announce(aio::detail::name_of(several.fds.front()));
+    co_return several;
+  }
+  void serve() const {
+    uvlet::run_on_threads(options.threads, [this](int index) {
+      run(run_one(app, stop, fds[static_cast<std::size_t>(index)], options));
     });
-  };
+  }
+  task<void> end() const {
+    co_await app->state().shutdown(*app);
+    co_await app->state().cleanup(*app);
+  }
+
+  std::shared_ptr<Application> app;
+  std::shared_ptr<Stop> stop = std::make_shared<Stop>();
+  ServerOptions options;
+  std::vector<int> fds;
+};
+
+// The threads end also if who awaits them is cancelled.
+struct StopAtEnd {
+  explicit StopAtEnd(std::shared_ptr<Stop> what) : stop(std::move(what)) {}
+  StopAtEnd(const StopAtEnd&) = delete;
+  ~StopAtEnd() { stop->request(); }
+  std::shared_ptr<Stop> stop;
+};
+
+task<void> run_on_several(Application app, Address address, ServerOptions options) {
+  const Several several =
+      co_await Several::start(std::move(app), std::move(address), std::move(options));
+  auto serve = [several] { several.serve(); };
+  const StopAtEnd cancelled(several.stop);
   co_await to_thread(std::move(serve));
-  co_await shared->state().shutdown(*shared);
-  co_await shared->state().cleanup(*shared);
+  co_await several.end();
 }
 
 }  // namespace
@@ -166,7 +258,13 @@ task<void> run_app_async(Application app, Address address, ServerOptions options
 }
 
 void run_app(Application app, Address address, ServerOptions options) {
-  run(run_app_async(std::move(app), std::move(address), std::move(options)));
+  detail::ServerState::check(options);
+  if (options.threads == 1)
+    return run(run_here(std::move(app), std::move(address), std::move(options)));
+  const Several several =
+      run(Several::start(std::move(app), std::move(address), std::move(options)));
+  several.serve();
+  run(several.end());
 }
 
 }  // namespace aio::web
