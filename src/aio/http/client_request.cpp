@@ -17,11 +17,7 @@ namespace {
 constexpr std::string_view codings = "gzip, deflate, br";
 
 std::string checked_method(std::string method) {
-  const auto is_token = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  };
-  if (method.empty() || !std::all_of(method.begin(), method.end(), is_token))
+  if (!is_token(method))
     throw std::invalid_argument("a request's method must be a token: '" + method + "'");
   for (char& c : method)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');

@@ -1,3 +1,5 @@
+#include "text.hpp"
+
 #include <aio/http/headers.hpp>
 
 #include <algorithm>
@@ -8,14 +10,8 @@ namespace {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-bool is_token_character(char c) noexcept {
-  const char small = lower(c);
-  return (small >= 'a' && small <= 'z') || (c >= '0' && c <= '9') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
 void check(const std::string& name, const std::string& value) {
-  if (name.empty() || !std::all_of(name.begin(), name.end(), is_token_character))
+  if (!detail::is_token(name))
     throw std::invalid_argument("a header's name must be a token: '" + name + "'");
   if (value.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos)
     throw std::invalid_argument("the value of the header '" + name +

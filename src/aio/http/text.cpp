@@ -125,6 +125,13 @@ std::string_view take_until(std::string_view& text, char mark) noexcept {
   return part;
 }
 
+bool is_token(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
 std::string lower_case(std::string_view text) {
   std::string result(text);
   for (char& c : result)

@@ -48,4 +48,7 @@ std::string_view take_until(std::string_view& text, char mark) noexcept;
 // With small letters in place of ASCII's capitals.
 std::string lower_case(std::string_view text);
 
+// Whether it is a token (RFC 9110, 5.6.2): a method, the name of a field.
+bool is_token(std::string_view text) noexcept;
+
 }  // namespace aio::http::detail

@@ -30,13 +30,6 @@ bool is_key(std::string_view key) noexcept {
                          static_cast<int>(key.size())) == static_cast<int>(sizeof bytes);
 }
 
-bool is_token(std::string_view text) noexcept {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return c > ' ' && c < 0x7f &&
-           std::string_view("()<>@,;:\\\"/[]?={}").find(c) == std::string_view::npos;
-  });
-}
-
 // Cut at each `separator` that does not stand in quotes; blanks around the parts are taken off.
 std::vector<std::string_view> parts_of(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
