@@ -174,8 +174,9 @@ class BlockingCallWatch {
 
 }  // namespace detail
 
-// Runs a plain function on a green thread of its own: it may block, and awaitlet. Cancelling kills
-// it, and waits for its end. It shares the context of who awaits. Source: awaitlet.async_def.
+// Runs a plain function on a green thread of its own, at once: it may block, and awaitlet.
+// Cancelling kills it, and waits for its end: if it swallows that, its result counts. It shares the
+// context of who awaits. Source: awaitlet.async_def.
 template <class F, class... A>
 task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments) {
   using R = green::detail::call_result_t<F, A...>;
@@ -183,8 +184,18 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
   green::GreenThread<R> thread = green::detail::start<R>(
       uvlet::Hub::get(), uvlet::this_address(), std::move(call), green::detail::AtOnce(), false);
   green::detail::inherit_depth(thread);
-  thread.identity()->root->share_context(*uvlet::Hub::get().running());
-  co_return co_await std::move(thread);
+  uvlet::Root& root = *thread.identity()->root;
+  root.share_context(*uvlet::Hub::get().running());
+  uvlet::Hub::get().make_ready_first(root);
+  try {
+    co_await green::detail::AwaitEnd<R>(thread);
+  } catch (const CancelledError&) {  // what the function made of its kill is what counts
+  }
+  try {
+    co_return co_await std::move(thread).wait_async();
+  } catch (const green::GreenletExit&) {
+    throw CancelledError();
+  }
 }
 
 // The same for a function that is meant to wait: NoAwaitOccurred if it returns and never called

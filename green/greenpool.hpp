@@ -112,6 +112,12 @@ class PoolSpawn final : public uvlet::Operation<PoolSpawn<R, Function>, SlotWait
         reported_(reported) {}
   PoolSpawn(PoolSpawn&&) = default;
 
+  // Nobody looks at the result: what it throws in place is printed too, but for interrupts.
+  PoolSpawn&& unheeded() && noexcept {
+    unheeded_ = true;
+    return std::move(*this);
+  }
+
   bool ready() {
     in_place_ = this->core_->full() && this->core_->inside();
     return in_place_ || SlotWait::ready();
@@ -130,11 +136,19 @@ class PoolSpawn final : public uvlet::Operation<PoolSpawn<R, Function>, SlotWait
     state->id = uvlet::Hub::get().next_id();
     GreenThread<R> thread(uvlet::Handle<State<R>>::adopt(state));
     state->started = true;
-    if constexpr (std::is_void_v<R>) {
-      function_();
-      state->set_value();
-    } else {
-      state->set_value(function_());
+    try {
+      if constexpr (std::is_void_v<R>) {
+        function_();
+        state->set_value();
+      } else {
+        state->set_value(function_());
+      }
+    } catch (const uvlet::BaseException&) {
+      throw;
+    } catch (...) {
+      if (!unheeded_) throw;
+      state->set_error(uvlet::caught_exception());
+      uvlet::report_exception(*uvlet::Hub::get().running(), state->error());
     }
     state->finished = state->announced = true;
     return thread;
@@ -143,6 +157,7 @@ class PoolSpawn final : public uvlet::Operation<PoolSpawn<R, Function>, SlotWait
   Function function_;
   void* spawned_at_;
   bool reported_;
+  bool unheeded_ = false;
   bool in_place_ = false;
 };
 
@@ -340,15 +355,15 @@ class UVLET_API GreenPool {
   [[gnu::always_inline]] auto spawn_async(F&& f, A&&... a) {
     return spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...);
   }
-  // The same without a result.
+  // The same without a result: in place, too, what f throws is printed, but for interrupts.
   template <class F, class... A>
   [[gnu::always_inline]] void spawn_n(F&& f, A&&... a) {
-    uvlet::block(spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...));
+    uvlet::block(spawn_n_async(std::forward<F>(f), std::forward<A>(a)...));
   }
-
   template <class F, class... A>
   [[gnu::always_inline]] auto spawn_n_async(F&& f, A&&... a) {
-    return spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...);
+    return spawning(uvlet::this_address(), true, std::forward<F>(f), std::forward<A>(a)...)
+        .unheeded();
   }
 
   // Waits until none of its green threads is left; rethrows nothing. Throws logic_error from inside

@@ -171,7 +171,7 @@ class Join : public uvlet::Operation<Join<T>> {
 // co_await of a green thread: cancelling the awaiter kills it, and its GreenletExit is
 // CancelledError. The awaiter goes on when it has ended.
 template <class T>
-class Await final : public uvlet::Operation<Await<T>, Join<T>> {
+class Await : public uvlet::Operation<Await<T>, Join<T>> {
  public:
   static constexpr bool forwards_cancel = true;
   Await(uvlet::Handle<State<T>> state, bool take) noexcept
@@ -202,6 +202,17 @@ class Await final : public uvlet::Operation<Await<T>, Join<T>> {
  private:
   uvlet::CallSite site_ = uvlet::CallSite::current();
   std::unique_ptr<Crossing> crossing_;
+};
+
+// The same for what reads the result later: it learns of the end only.
+template <class T>
+class AwaitEnd final : public uvlet::Operation<AwaitEnd<T>, Await<T>> {
+ public:
+  explicit AwaitEnd(const GreenThread<T>& thread)
+      : uvlet::Operation<AwaitEnd, Await<T>>(thread.state(), false) {}
+  AwaitEnd(AwaitEnd&&) noexcept = default;
+  bool await_ready() { return Await<T>::await_ready(); }
+  void result() const noexcept {}
 };
 
 using uvlet::Call;
@@ -286,7 +297,7 @@ class GreenThread : public Greenlet {
   detail::Await<T> operator co_await() && { return detail::Await<T>(release(), true); }
 
   // Calls f(GreenThread<T>, a...) in the finished thread, in link order, before waiters resume; if
-  // it has finished already, in the caller, at once.
+  // all its links have been called already, in the caller, at once.
   template <class F, class... A>
   LinkId link(F f, A... a) {
     detail::State<T>& shared = *state();
@@ -299,7 +310,7 @@ class GreenThread : public Greenlet {
           a);
     };
     const LinkId id{++shared.last_link};
-    if (shared.finished) {
+    if (shared.announced) {
       bound(*this);
       return id;
     }
@@ -321,6 +332,7 @@ class GreenThread : public Greenlet {
   }
 
  private:
+  friend class detail::AwaitEnd<T>;
   uvlet::Handle<detail::State<T>> state() const {
     if (!identity()) throw std::logic_error("a GreenThread that names no green thread");
     return uvlet::Handle<detail::State<T>>::share(static_cast<detail::State<T>*>(identity().get()));

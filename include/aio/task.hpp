@@ -272,17 +272,19 @@ struct Detached final : uvlet::StacklessRoot {
     owner.make_ready(next);
   }
 
-  // The awaiting frame is destroyed before the task has ended: the frames go with their owner,
-  // innermost first, and each wait withdraws itself. Code inside a green call is waited for.
+  // The awaiting frame is destroyed before the task has ended: the task is cancelled, and waited
+  // for. Where nothing may wait the frames go with their owner, innermost first, and each wait
+  // withdraws itself.
   void abandon(Frame<T>& frame) noexcept {
-    if (!sp && hub->running() != this) {
+    const bool may_wait = hub->running() != this && hub->running()->may_wait();
+    if (!may_wait && !sp && hub->running() != this) {
       Root::unlink();
       destroy_awaited(innermost_coroutine(*this), body);
       { const Frame<T> destroyed = std::move(frame); }
       delete this;
       return;
     }
-    if (hub->running() == this || !hub->running()->may_wait()) {
+    if (!may_wait) {
       std::fputs(
           "uvlet: a task was destroyed from inside itself, or in a libuv callback while its "
           "code is inside a green call\n",

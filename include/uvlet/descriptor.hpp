@@ -4,6 +4,7 @@
 
 #include <uvlet/config.hpp>
 #include <uvlet/duration.hpp>
+#include <uvlet/scratch.hpp>
 #include <uvlet/timer.hpp>
 #include <uvlet/transport.hpp>
 #include <uvlet/waiter.hpp>
@@ -134,17 +135,14 @@ class UVLET_API Descriptor {
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until the loop lets go of it
 };
 
-// Where received data go before they have a place of the right size: idle connections hold no
-// buffers. Of the OS thread, until its next call; null: no memory.
-inline constexpr std::size_t scratch_bytes = 64 * 1024;
-UVLET_API char* scratch(std::size_t bytes = scratch_bytes) noexcept;
-
 // Whether a call failed for want of descriptors or memory, which others may give back. Who accepts
 // tries again after a pause.
 UVLET_API bool out_of_resources(int error) noexcept;
 inline constexpr double accept_pause_seconds = 0.01;
 
 // The base of what waits for a descriptor: a recv, an accept. Derived classes define attempt().
+// One that need not wait lets others run all the same, when so many before it did not
+// (Hub::io_budget): a peer that always sends starves nobody. Source: Tokio's cooperative budget.
 class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
  public:
   // `descriptor` is null for a closed socket: EBADF. nullopt: no limit; zero: EAGAIN at once.
@@ -186,6 +184,7 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
 
  private:
   [[noreturn]] void fail(const char* call) const;
+  bool lets_others_run() noexcept;
   void complete() noexcept final;
   void expire() noexcept final;
   Purpose purpose() const noexcept final { return {describe(), root()}; }
@@ -193,6 +192,7 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
 
   Direction direction_;
   bool waiting_ = false;
+  bool settled_ = false;  // done, and waits for its turn only
   std::optional<Duration> limit_;
 };
 

@@ -13,6 +13,7 @@
 #include <uvlet/traceback.hpp>
 
 #include <atomic>
+#include <cassert>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -92,7 +93,8 @@ struct UVLET_API StacklessRoot : Root, TaskLink, FrameAllocated {
 // Something to be done on a hub's loop, sent from any thread.
 struct Post {
   Post* next = nullptr;
-  virtual void run(Hub& hub) noexcept = 0;  // on the loop's own stack; owns itself
+  // On the loop's own stack; it owns itself, but when it throws, and is run again later then.
+  virtual void run(Hub& hub) = 0;
 
  protected:
   ~Post() = default;
@@ -164,9 +166,19 @@ class UVLET_API Hub {
   List<Waiter> idle_waiters;  // woken when nothing is ready and nothing is due
   std::uint64_t awaitlets = 0;
   std::uint64_t accepts_refused = 0;
-  std::vector<Root*> deliveries;  // being interrupted: see Root::deliver
+  static constexpr int io_budget_full = 128;
+  int io_budget = io_budget_full;  // calls for descriptors that need not wait, until one yields
+  std::vector<Root*> deliveries;   // being interrupted: see Root::deliver
 
-  UVLET_INLINE void make_ready(Root& root) noexcept { ready_.push_back(&root); }
+  UVLET_INLINE void make_ready(Root& root) noexcept {
+    assert(!root.linked() && "a Root is made ready once a wait");
+    ready_.push_back(&root);
+  }
+  // Of those that are ready, it is the next to run.
+  void make_ready_first(Root& root) noexcept {
+    root.unlink();
+    ready_.push_front(&root);
+  }
 
   // Suspends `self`, which runs, until somebody makes it ready.
   UVLET_INLINE void park(Root& self) noexcept { switch_to(self, *take_next()); }
@@ -203,7 +215,8 @@ class UVLET_API Hub {
   // The same without a switch: the victim is at the end of the line.
   void interrupt(Root& victim, std::exception_ptr error);
 
-  // A green thread that will run body() when it is its turn; not in the ready list yet.
+  // A green thread that will run body() when it is its turn; not in the ready list yet. Throws
+  // system_error if there is no stack for it, and leaves `body` as it is then.
   template <class Body>
   GreenRoot& make_green(Body&& body, void* spawned_at);
   // A green thread that runs `function`; what it throws is reported.
@@ -270,7 +283,8 @@ class UVLET_API Hub {
   [[noreturn]] void turn() noexcept;
   Time poll(Time until) noexcept;
   void set_budget(Time elapsed) noexcept;
-  void drain_inbox() noexcept;
+  void take_inbox() noexcept;
+  void run_posts() noexcept;
   bool deadlocked() const noexcept;
   bool others_may_post() const noexcept;
   void report_deadlock() noexcept;
@@ -304,6 +318,7 @@ class UVLET_API Hub {
   char* loop_stack_ = nullptr;
   unsigned loop_stack_number_ = 0;  // valgrind's
 
+  Post* posts_ = nullptr;              // taken out of the inbox, oldest first
   std::atomic<Post*> inbox_{nullptr};  // newest first
   std::atomic<int> senders_{0};        // within send(): the hub may not end under them
 };
@@ -354,26 +369,36 @@ UVLET_API extern std::atomic<bool> report_exceptions;
 // How often this process is the child of a fork that its parent did after its first hub.
 UVLET_API extern std::atomic<std::uint64_t> forks;
 
+namespace detail {
+
+// A function whose result nobody waits for: what it throws is reported.
 template <class F>
-void Hub::spawn(F function, void* spawned_at) {
-  auto body = [function = std::move(function)](Root& self) mutable noexcept {
+struct Detached {
+  F function;
+  void operator()(Root& self) noexcept {
     try {
       self.start();
       function();
     } catch (...) {
       report_exception(self, caught_exception(&self));
     }
-  };
-  make_ready(make_green(std::move(body), spawned_at));
+  }
+};
+
+}  // namespace detail
+
+template <class F>
+void Hub::spawn(F function, void* spawned_at) {
+  make_ready(make_green(detail::Detached<F>{std::move(function)}, spawned_at));
 }
 
 template <class F>
 void Hub::post(F function) {
   struct Spawn final : Post {
-    explicit Spawn(F f) : function(std::move(f)) {}
-    F function;
-    void run(Hub& hub) noexcept override {
-      hub.spawn(std::move(function));
+    explicit Spawn(F f) : body{std::move(f)} {}
+    detail::Detached<F> body;
+    void run(Hub& hub) override {
+      hub.make_ready(hub.make_green(std::move(body), nullptr));
       delete this;
     }
   };

@@ -126,6 +126,8 @@ class InterruptQueue {
   }
 
   void push_front(Interrupt& interrupt) noexcept;
+  // Before Timeouts, behind the kills and cancels that came before it.
+  void push_urgent(Interrupt& interrupt) noexcept;
   void push_back(Interrupt& interrupt) noexcept {
     push_front(interrupt);
     last_ = &interrupt;
@@ -190,9 +192,9 @@ class UVLET_API Root : public Context, public Link {
     block.started = started;
   }
 
-  // Queues an interrupt and delivers the first one that may be: then `thrown` is set and the Root
-  // is ready. Never switches.
-  void interrupt(Interrupt& interrupt, bool before_others = false) noexcept;
+  // Queues an interrupt, an urgent one before Timeouts, and delivers the first one that may be:
+  // then `thrown` is set and the Root is ready. Never switches.
+  void interrupt(Interrupt& interrupt, bool urgent = false) noexcept;
   void withdraw(Interrupt& interrupt) noexcept;
   void kill() noexcept;  // GreenletExit, without an allocation
   void deliver() noexcept;

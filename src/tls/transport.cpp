@@ -18,15 +18,9 @@ using uvlet::Descriptor;
 using uvlet::Direction;
 
 constexpr std::size_t record_bytes = 16 * 1024;
-constexpr std::size_t scratch_bytes = 2 * (record_bytes + 256);  // two records, as they are sent
+constexpr std::size_t receive_bytes = 2 * (record_bytes + 256);  // two records, as they are sent
 constexpr int tickets = 2;
 constexpr std::size_t output_max = 64 * 1024;  // a reader that has to answer stops above it
-
-// Received into before it is known whether anything stays: idle connections hold no buffers.
-char* scratch() {
-  static thread_local const std::unique_ptr<char[]> buffer(new char[scratch_bytes]);
-  return buffer.get();
-}
 
 void release(std::string& buffer) noexcept { std::string().swap(buffer); }
 
@@ -59,12 +53,14 @@ void TlsTransport::feed(std::string bytes) {
 ssize_t TlsTransport::take_input(char* data, std::size_t bytes) noexcept {
   if (input_.empty()) {
     if (output_.size() - pushed_ > output_max) return -EAGAIN;  // first the peer takes its answers
-    const ssize_t got = ::recv(fd_, scratch(), scratch_bytes, 0);
+    char* const received = uvlet::transport_scratch(receive_bytes);
+    if (!received) return -(read_error_ = ENOMEM);
+    const ssize_t got = ::recv(fd_, received, receive_bytes, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return -EAGAIN;
     if (got < 0) return -(read_error_ = errno);
     ended_ = got == 0;
-    short_read_ = static_cast<std::size_t>(got) < scratch_bytes;
-    input_ = {scratch(), static_cast<std::size_t>(got)};
+    short_read_ = static_cast<std::size_t>(got) < receive_bytes;
+    input_ = {received, static_cast<std::size_t>(got)};
   }
   const std::size_t taken = input_.copy(data, bytes);
   input_.remove_prefix(taken);

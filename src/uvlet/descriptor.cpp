@@ -144,14 +144,26 @@ bool IoWait::ready() noexcept {
   }
   if (descriptor_->taken(direction_)) return false;  // suspend() refuses it
   const bool at_once = limit_ && limit_->seconds() == 0;
-  if ((at_once || !nothing_there()) && attempt()) return true;
+  if ((at_once || !nothing_there()) && attempt()) return !lets_others_run();
   if (at_once) error_number = EAGAIN;
   return at_once;
 }
 
+// Not while an interrupt is due, which would take the place of the result.
+bool IoWait::lets_others_run() noexcept {
+  Hub* hub = Hub::existing();
+  if (!hub || --hub->io_budget > 0) return false;
+  hub->io_budget = Hub::io_budget_full;
+  const Root& self = *hub->running();
+  settled_ = !self.attention && self.may_wait();
+  return settled_;
+}
+
 void IoWait::suspend(Hub& hub) {
+  if (settled_) return make_ready();
   descriptor_->wait(*this, direction_);
   waiting_ = true;
+  hub.io_budget = Hub::io_budget_full;
   if (!limit_) return;
   try {
     hub.timers.start(*this, deadline_after(hub.now(), *limit_));
@@ -191,16 +203,6 @@ void IoWait::expire() noexcept {
 bool Handshake::attempt() noexcept {
   Transport* transport = descriptor_->transport();
   return !transport || transport->handshake(*descriptor_) == 0 || failed(errno);
-}
-
-char* scratch(std::size_t bytes) noexcept {
-  static thread_local std::unique_ptr<char[]> buffer;
-  static thread_local std::size_t size = 0;
-  if (!buffer || bytes > size) {
-    size = std::max(bytes, scratch_bytes);
-    buffer.reset(new (std::nothrow) char[size]);
-  }
-  return buffer.get();
 }
 
 bool out_of_resources(int error) noexcept {

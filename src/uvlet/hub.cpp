@@ -1,4 +1,5 @@
 #include <uvlet/hub.hpp>
+#include <uvlet/scratch.hpp>
 #include <uvlet/waiter.hpp>
 
 #include "epoll_set.hpp"
@@ -39,6 +40,7 @@ constexpr Time turn_interval_min = 20'000;  // ns between turns of the loop whil
 constexpr Time turn_interval_max = 200'000;
 constexpr Time trim_interval = 1'000'000'000;
 constexpr int unwind_rounds_max = 10'000;
+constexpr Time post_pause = 10'000'000;  // until a post that lacked a stack or memory is run again
 
 constinit thread_local bool hub_ended = false;
 std::atomic<int> hub_count{0};
@@ -135,7 +137,7 @@ void report_exception(Root& root, const std::exception_ptr& error) noexcept {
 struct HubGuard {
   ~HubGuard() {
     Hub* hub = this_hub;
-    if (!hub || on_main_thread()) return;
+    if (!hub || on_main_thread() || hub->running() != &hub->main()) return;
     hub->main().free_locals();
     hub->unwind();
     delete hub;
@@ -147,6 +149,9 @@ struct HubGuard {
 Hub& Hub::make() {
   if (hub_ended)
     throw std::logic_error("the hub of this thread has ended: nothing can block here any more");
+  // What green threads may use until they have been unwound is older than the guard.
+  install_overflow_report();
+  make_scratch();
   static thread_local HubGuard guard;
   (void)&guard;
   HubOptions options;
@@ -170,7 +175,6 @@ Hub& Hub::make() {
 #if defined(UVLET_ASAN)
   if (on_main_thread()) main_thread_hub = hub;
 #endif
-  install_overflow_report();
   return *hub;
 }
 
@@ -281,7 +285,7 @@ void Hub::unwind() noexcept {
   ending_ = true;
   for (int round = 0; round < unwind_rounds_max; ++round) {
     const std::vector<Root*> left = alive();
-    if (left.empty() && !inbox_.load(std::memory_order_relaxed)) return;
+    if (left.empty() && !posts_ && !posted()) return;
     for (Root* root : left) root->kill();
     step_back(*current_);
     if (round < 3) continue;
@@ -491,14 +495,16 @@ void Hub::entry_loop(Transfer transfer) noexcept {
 void Hub::turn() noexcept {
   for (;;) {
     const bool idle = ready_.empty();
-    const Time until = idle && idle_waiters.empty() ? timers.next_deadline() : 0;
+    Time until = idle && idle_waiters.empty() ? timers.next_deadline() : 0;
     Time time = now();
+    if (posts_) [[unlikely]]
+      until = std::min(until, time + post_pause);
     set_budget(time - last_turn_);
     if (until == never && deadlocked())
       report_deadlock();
     else if (idle || time - last_poll_ >= world_->poll_interval())
       time = poll(until);
-    drain_inbox();
+    run_posts();
     last_turn_ = time;
     // At most as many as may then run before the next turn. What has come in time is in time.
     const bool told = events_ && events_->serve(budget_);
@@ -546,8 +552,8 @@ void Hub::send(Post& post) noexcept {
   senders_.fetch_sub(1, std::memory_order_release);
 }
 
-void Hub::drain_inbox() noexcept {
-  if (!inbox_.load(std::memory_order_relaxed)) return;
+// Behind those that were taken before.
+void Hub::take_inbox() noexcept {
   Post* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
   Post* oldest = nullptr;
   while (newest) {
@@ -556,10 +562,21 @@ void Hub::drain_inbox() noexcept {
     oldest = newest;
     newest = following;
   }
-  while (oldest) {
-    Post* following = oldest->next;
-    oldest->run(*this);
-    oldest = following;
+  Post** end = &posts_;
+  while (*end) end = &(*end)->next;
+  *end = oldest;
+}
+
+void Hub::run_posts() noexcept {
+  if (posted()) take_inbox();
+  while (posts_) {
+    Post* const following = posts_->next;
+    try {
+      posts_->run(*this);
+    } catch (...) {  // no stack for it now, or no memory: none behind it overtakes it
+      return;
+    }
+    posts_ = following;
   }
 }
 

@@ -2,6 +2,7 @@
 #include <uvlet/root.hpp>
 #include <uvlet/waiter.hpp>
 
+#include <new>
 #include <vector>
 
 namespace uvlet::inline UVLET_ABI {
@@ -48,6 +49,14 @@ void Scope::force(const std::exception_ptr& error, std::uint64_t level) noexcept
 void InterruptQueue::push_front(Interrupt& interrupt) noexcept {
   if (!last_) last_ = interrupt.next = &interrupt;
   interrupt.next = std::exchange(last_->next, &interrupt);
+}
+
+void InterruptQueue::push_urgent(Interrupt& interrupt) noexcept {
+  if (empty() || !front()->owned) return push_front(interrupt);
+  Interrupt* before = front();
+  while (before != last_ && before->next->owned) before = before->next;
+  interrupt.next = std::exchange(before->next, &interrupt);
+  if (before == last_) last_ = &interrupt;
 }
 
 void InterruptQueue::remove(Interrupt& interrupt) noexcept {
@@ -163,9 +172,9 @@ void Root::take(std::exception_ptr error, std::uint64_t level) noexcept {
     crossed->force(thrown, level);
 }
 
-void Root::interrupt(Interrupt& interrupt, bool before_others) noexcept {
-  if (before_others)
-    pending.push_front(interrupt);
+void Root::interrupt(Interrupt& interrupt, bool urgent) noexcept {
+  if (urgent)
+    pending.push_urgent(interrupt);
   else
     pending.push_back(interrupt);
   attention = true;
@@ -183,10 +192,18 @@ void Root::kill() noexcept {
   deliver();
 }
 
-// Cancelling what a Root waits for may interrupt others: a list, not recursion, holds them.
+// Cancelling what a Root waits for may interrupt others: a list, not recursion, holds them, but
+// where there is no memory for it.
 void Root::deliver() noexcept {
   std::vector<Root*>& queue = hub->deliveries;
-  queue.push_back(this);
+  try {
+    queue.push_back(this);
+  } catch (const std::bad_alloc&) {
+    const bool again = delivered;
+    deliver_one();
+    delivered = again;
+    return;
+  }
   if (queue.size() > 1) return;
   for (std::size_t next = 0; next < queue.size(); ++next) queue[next]->deliver_one();
   for (Root* root : queue) root->delivered = false;

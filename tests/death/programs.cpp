@@ -8,6 +8,7 @@
 #include <aio/aio.hpp>
 #include <green/green.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -241,6 +242,26 @@ void too_many_for_mprotect() {
   std::printf("usable: %d\n", green::spawn([] { return 7; }).wait());
 }
 
+void post_that_lacks_a_stack() {
+  uvlet::HubOptions options;
+  options.guard = uvlet::Guard::mprotect;
+  options.stack_size = 64 * 1024;
+  uvlet::Hub::configure(options);
+  green::Event<> go;
+  try {
+    for (;;) green::spawn_n([&] { go.wait(); });
+  } catch (const std::system_error&) {
+  }
+  std::string ran;
+  uvlet::Hub::current().post([&] { ran += "1"; });
+  uvlet::Hub::current().post([&] { ran += "2"; });
+  green::sleep(0.03);
+  std::printf("before: '%s'\n", ran.c_str());
+  go.send();
+  green::sleep(0.03);
+  std::printf("after: '%s'\n", ran.c_str());
+}
+
 struct Counted {
   static inline int alive = 0;
   Counted() { ++alive; }
@@ -274,6 +295,29 @@ void thread_end_unwinds() {
 void exit_in_a_green_thread() {
   auto parked = green::spawn([] { green::sleep(1000); });
   green::spawn([] { std::exit(3); }).wait();
+}
+
+void exit_in_a_green_thread_of_another_thread() {
+  std::thread([] {
+    auto parked = green::spawn([] { green::sleep(1000); });
+    green::spawn([] { std::exit(3); }).wait();
+  }).join();
+}
+
+// Malloc reaches deeper than its caller, so the stack is full while it holds the heap's lock: it
+// takes one where there are two threads.
+[[gnu::noinline]] int allocate_and_recurse() {
+  void* volatile memory = std::malloc(2000);
+  const int below = go_on ? allocate_and_recurse() : 0;
+  std::free(memory);
+  return below + 1;
+}
+
+void overflow_within_malloc() {
+  std::thread([] { std::this_thread::sleep_for(std::chrono::hours(1)); }).detach();
+  auto thread = green::spawn(allocate_and_recurse);
+  thread.set_name("deep");
+  thread.wait();
 }
 
 void exception_out_of_noexcept() {
@@ -327,11 +371,14 @@ const std::map<std::string, void (*)()> programs = {
     {"exception_out_of_a_libuv_callback", exception_out_of_a_libuv_callback},
     {"hundred_thousand_parked", hundred_thousand_parked},
     {"too_many_for_mprotect", too_many_for_mprotect},
+    {"post_that_lacks_a_stack", post_that_lacks_a_stack},
     {"more_than_max_map_count_with_madvise", more_than_max_map_count_with_madvise},
     {"overflow_with_mprotect", overflow_with_mprotect},
     {"overflow_on_another_thread", overflow_on_another_thread},
+    {"overflow_within_malloc", overflow_within_malloc},
     {"thread_end_unwinds", thread_end_unwinds},
     {"exit_in_a_green_thread", exit_in_a_green_thread},
+    {"exit_in_a_green_thread_of_another_thread", exit_in_a_green_thread_of_another_thread},
     {"exception_out_of_noexcept", exception_out_of_noexcept},
     {"uncaught_is_reported", uncaught_is_reported},
     {"transitions_at_exit", transitions_at_exit},

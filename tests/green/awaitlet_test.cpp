@@ -501,7 +501,7 @@ TEST_CASE("wait_for an async_def kills the function, whose destructors run first
   CHECK(alive == 0);
 }
 
-TEST_CASE("a function under async_def that survives its kill finishes before the cancel goes on") {
+TEST_CASE("a function under async_def that survives its kill gives its result") {
   test::Log log;
   auto survives = [](test::Log& to) {
     try {
@@ -516,8 +516,51 @@ TEST_CASE("a function under async_def that survives its kill finishes before the
   auto future = aio::create_task(aio::async_def(survives, std::ref(log)));
   green::sleep(0.001);
   future.cancel();
-  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(green::awaitlet(future) == 1);
   CHECK(log.text() == "exit finished");
+}
+
+TEST_CASE("what a function under async_def throws in place of its kill is what it ends with") {
+  auto translates = [] {
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      throw std::runtime_error("closed");
+    }
+  };
+  auto future = aio::create_task(aio::async_def(translates));
+  green::sleep(0.001);
+  future.cancel();
+  CHECK_THROWS_WITH_AS(green::awaitlet(future), "closed", std::runtime_error);
+}
+
+TEST_CASE("a kill that a function under async_def swallows ends who was killed all the same") {
+  test::Log log;
+  auto survives = [&] {
+    try {
+      green::sleep(100);
+    } catch (const green::GreenletExit&) {
+      log("exit");
+    }
+    return std::make_unique<int>(1);
+  };
+  auto victim = green::spawn([&] { return green::awaitlet(aio::async_def(survives)); });
+  green::sleep(0.001);
+  victim.kill();
+  CHECK_THROWS_AS(victim.wait(), green::GreenletExit);
+  CHECK(log.text() == "exit");
+}
+
+TEST_CASE("a function under async_def runs at once, before others that are ready") {
+  test::Log log;
+  auto work = [&]() -> aio::task<> {
+    co_await aio::async_def([&] { log("function"); });
+    log("coroutine");
+  };
+  auto other = green::spawn([&] { log("other"); });
+  green::awaitlet(work());
+  other.wait();
+  CHECK(log.entries().front() == "function");
 }
 
 TEST_CASE("sync passes arguments through and gives results of every kind") {

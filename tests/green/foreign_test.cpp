@@ -320,6 +320,43 @@ TEST_CASE("destroying a coroutine of another library destroys the task it awaits
   CHECK(alive == 0);
 }
 
+TEST_CASE("destroying a coroutine of another library cancels the task it awaits first") {
+  Log log;
+  bool function_ended = false;
+  auto blocks = [&] {
+    try {
+      green::sleep(3600);
+    } catch (const green::GreenletExit&) {
+      green::sleep(0.001);
+      function_ended = true;
+      throw;
+    }
+  };
+  auto body = [&]() -> aio::task<int> {
+    try {
+      co_await aio::async_def(blocks);
+    } catch (const aio::CancelledError&) {
+      log("cancelled");
+      throw;
+    }
+    co_return 1;
+  };
+  {
+    Alien suspended = alien_awaits(body());
+    green::sleep(0.001);
+  }
+  CHECK(function_ended);
+  CHECK(log.text() == "cancelled");
+
+  auto future = aio::create_task(aio::sleep(3600, 1));
+  auto awaits = [](aio::Future<int> on) -> aio::task<int> { co_return co_await on; };
+  {
+    Alien suspended = alien_awaits(awaits(future));
+    green::sleep(0.001);
+  }
+  CHECK(future.cancelled());
+}
+
 TEST_CASE("a granted wait that is destroyed before it resumes is withdrawn") {
   green::Event<int> event;
   {

@@ -86,24 +86,6 @@ TEST_CASE("waitall returns at once when idle, and refuses inside the pool") {
   pool.waitall();
 }
 
-TEST_CASE("from inside the full pool spawn runs in place") {
-  GreenPool pool(1);
-  bool same = false;
-  pool.spawn([&] {
-        const auto outer = green::getcurrent();
-        auto inner = pool.spawn([&] {
-          same = green::getcurrent() == outer;
-          return 3;
-        });
-        CHECK(inner.dead());
-        CHECK(inner.wait() == 3);
-        CHECK_THROWS_AS(pool.spawn([] { throw std::runtime_error("in place"); }),
-                        std::runtime_error);
-      })
-      .wait();
-  CHECK(same);
-}
-
 TEST_CASE("growing a pool wakes blocked spawners") {
   GreenPool pool(0);
   auto spawner = green::spawn([&] { return pool.spawn([] { return 1; }).wait(); });
@@ -447,32 +429,6 @@ TEST_CASE("a pool of no places blocks every spawn, from one of another pool too"
   CHECK_FALSE(inside.wait());
   CHECK(none.waiting() == 0);
   none.waitall();
-}
-
-TEST_CASE("from inside a pool that is not full spawn starts another green thread") {
-  GreenPool pool(2);
-  bool other = false;
-  pool.spawn([&] {
-        const auto self = green::getcurrent();
-        auto inner = pool.spawn([&] { other = !(green::getcurrent() == self); });
-        CHECK_FALSE(inner.dead());
-        inner.wait();
-      })
-      .wait();
-  CHECK(other);
-}
-
-TEST_CASE("a pool's green threads recurse deeper than its size") {
-  GreenPool pool(4);
-  std::function<int(int)> tree = [&](int depth) -> int {
-    if (depth == 0) return 1;
-    auto left = pool.spawn(tree, depth - 1);
-    auto right = pool.spawn(tree, depth - 1);
-    return left.wait() + right.wait();
-  };
-  CHECK(pool.spawn(tree, 7).wait() == 128);
-  pool.waitall();
-  CHECK(pool.free() == 4);
 }
 
 TEST_CASE("spawn takes references, member functions and gives move-only results") {

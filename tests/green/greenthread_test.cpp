@@ -418,6 +418,24 @@ TEST_CASE("a link may block and may link again") {
   CHECK(log.text() == "slow nested");
 }
 
+TEST_CASE("a link that a link makes is called behind those that were there") {
+  test::Log log;
+  auto thread = green::spawn([] { return 2; });
+  const auto notes = [&](const char* what) {
+    return [&log, what](green::GreenThread<int>) { log(what); };
+  };
+  thread.link([&](green::GreenThread<int> ended) {
+    log("first");
+    ended.link(notes("third"));
+    log("first's end");
+  });
+  thread.link(notes("second"));
+  CHECK(thread.wait() == 2);
+  CHECK(log.text() == "first first's end second third");
+  thread.link(notes("at once"));
+  CHECK(log.entries().back() == "at once");
+}
+
 // --- spawn_after ---------------------------------------------------------------------------------
 
 TEST_CASE("spawn_after runs the function after the delay, with its arguments") {

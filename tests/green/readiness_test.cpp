@@ -202,3 +202,41 @@ TEST_CASE("green threads that are always ready keep no socket waiting") {
     echo.wait();
   });
 }
+
+TEST_CASE("a reader to whom something is always there lets others run every 128th time") {
+  test::in_green_thread([] {
+    auto [a, b] = connected();
+    constexpr int calls = 10 * uvlet::Hub::io_budget_full;
+    a.sendall(std::string(calls, 'x'));
+    turn_of_the_loop();
+    int turns = 0;
+    auto other = green::spawn([&] {
+      for (;; ++turns) green::sleep(0);
+    });
+    green::sleep(0);
+    const int before = turns;
+    uvlet::Hub::get().io_budget = uvlet::Hub::io_budget_full;
+    for (int i = 0; i < calls; ++i) CHECK(b.recv(1) == "x");
+    CHECK(turns - before == 10);
+    other.kill();
+  });
+}
+
+TEST_CASE("a kill that comes while a reader lets others run does not lose what it has read") {
+  test::in_green_thread([] {
+    auto [a, b] = connected();
+    a.sendall("abc");
+    turn_of_the_loop();
+    std::string got;
+    auto reader = green::spawn([&] {
+      uvlet::Hub::get().io_budget = 1;
+      got += b.recv(1);
+      green::sleep(test::watchdog);
+    });
+    green::sleep(0);
+    reader.kill();
+    CHECK_THROWS_AS(reader.wait(), green::GreenletExit);
+    CHECK(got == "a");
+    CHECK(b.recv(10) == "bc");
+  });
+}

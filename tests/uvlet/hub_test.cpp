@@ -11,7 +11,9 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <sys/socket.h>
 #include <thread>
+#include <unistd.h>
 #include <uv.h>
 
 using uvlet::Hub;
@@ -416,6 +418,28 @@ TEST_CASE("a hub that ends with its thread unwinds the green threads that are pa
 TEST_CASE("many hubs come and go") {
   for (int i = 0; i < 50; ++i)
     on_own_thread([] { CHECK(green::spawn([] { return 3; }).wait() == 3); });
+}
+
+TEST_CASE("who is unwound with the OS thread may still receive") {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  std::string got;
+  on_own_thread([&] {
+    auto socket = std::make_shared<green::Socket>(green::Socket::from_fd(ends[1]));
+    green::spawn_n([&got, socket] {
+      got += socket->recv(1);
+      try {
+        green::sleep(test::watchdog);
+      } catch (const green::GreenletExit&) {
+        got += socket->recv(100);
+        throw;
+      }
+    });
+    CHECK(::write(ends[0], "abc", 3) == 3);
+    green::sleep(0.01);
+  });
+  ::close(ends[0]);
+  CHECK(got == "abc");
 }
 
 TEST_CASE("an operation that yields comes back when nobody else is ready") {

@@ -201,6 +201,30 @@ TEST_CASE("a Shield in a task holds a cancel back, and a kill of who drives it")
   CHECK(log.text() == "inside inside");
 }
 
+TEST_CASE("kills that waited for a Shield are thrown in their order, before an expired Timeout") {
+  test::Log log;
+  auto thread = green::spawn([&] {
+    const green::Timeout timeout(0.002);
+    {
+      const Shield shield;
+      green::sleep(0.02);
+    }
+    for (int i = 0; i < 4; ++i) try {
+        green::sleep(0.002);
+        log("slept");
+      } catch (const std::runtime_error& error) {
+        log(error.what());
+      } catch (const green::TimeoutExpired&) {
+        log("timeout");
+      }
+  });
+  green::sleep(0.01);
+  thread.kill(std::runtime_error("first"));
+  thread.kill(std::runtime_error("second"));
+  thread.wait();
+  CHECK(log.text() == "first second timeout slept");
+}
+
 TEST_CASE("two interrupts that waited for a Shield are thrown one after the other") {
   test::Log log;
   auto thread = green::spawn([&] {

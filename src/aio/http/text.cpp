@@ -181,15 +181,17 @@ std::optional<std::time_t> parse_date(const std::string& text) {
 }
 
 std::string_view date_now() {
+  // Not a string: who is unwound with the thread may still answer.
   static thread_local std::time_t made_at = 0;
-  static thread_local std::string text;
+  static thread_local char text[32];
+  static thread_local std::size_t size = 0;
   timespec now;
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
   if (now.tv_sec != made_at) {
-    text = format_date(now.tv_sec);
+    size = format_date(now.tv_sec).copy(text, sizeof text);
     made_at = now.tv_sec;
   }
-  return text;
+  return {text, size};
 }
 
 }  // namespace aio::http::detail
