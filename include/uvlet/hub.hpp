@@ -222,8 +222,9 @@ class UVLET_API Hub {
   // A green thread that runs `function`; what it throws is reported.
   template <class F>
   void spawn(F function, void* spawned_at = nullptr);
-  // A Root for a coroutine of another library that awaits an operation of ours.
-  Root& adopt(std::coroutine_handle<> foreign);
+  // A Root for a coroutine of another library that awaits an operation of ours. It ends with its
+  // next off_stack().
+  StacklessRoot& adopt(std::coroutine_handle<> foreign);
 
   void send(Post& post) noexcept;  // thread-safe
   bool posted() const noexcept { return inbox_.load(std::memory_order_relaxed) != nullptr; }

@@ -133,7 +133,13 @@ class Operation : public Base {
     if constexpr (native_promise<P>) {
       return begin(hub, *hub.running(), handle);
     } else {
-      begin(hub, hub.adopt(handle), handle);
+      StacklessRoot& root = hub.adopt(handle);
+      try {
+        begin(hub, root, handle);
+      } catch (...) {
+        root.off_stack();
+        throw;
+      }
       return true;
     }
   }

@@ -424,7 +424,9 @@ StacklessRoot::~StacklessRoot() {
   if (this == hub->current_) hub->current_ = hub->loop_root_;  // nobody runs until the next one
 }
 
-Root& Hub::adopt(std::coroutine_handle<> foreign) { return *new ForeignRoot(*this, foreign); }
+StacklessRoot& Hub::adopt(std::coroutine_handle<> foreign) {
+  return *new ForeignRoot(*this, foreign);
+}
 
 void Hub::yield_interrupted() {
   Root& self = *current_;

@@ -4,13 +4,16 @@
 
 #include <aio/aio.hpp>
 #include <green/event.hpp>
+#include <green/socket.hpp>
 
 #include <coroutine>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <sys/socket.h>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -355,6 +358,28 @@ TEST_CASE("destroying a coroutine of another library cancels the task it awaits 
     green::sleep(0.001);
   }
   CHECK(future.cancelled());
+}
+
+TEST_CASE("a wait that is refused to a coroutine of another library leaves nothing behind") {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  green::Socket socket = green::Socket::from_fd(ends[0]);
+  auto reader = green::spawn([&] { return socket.recv(1); });
+  green::sleep(0);
+  const std::size_t before = uvlet::Hub::get().stats().tasks;
+  auto reads = [&]() -> Alien {
+    try {
+      co_await socket.recv_async(1);
+    } catch (const std::logic_error&) {
+      co_return 1;
+    }
+    co_return 0;
+  };
+  CHECK(reads().get() == 1);
+  CHECK(uvlet::Hub::get().stats().tasks == before);
+  CHECK(::write(ends[1], "x", 1) == 1);
+  CHECK(reader.wait() == "x");
+  ::close(ends[1]);
 }
 
 TEST_CASE("a granted wait that is destroyed before it resumes is withdrawn") {
