@@ -19,6 +19,7 @@
 namespace green {
 
 using uvlet::BaseException;
+using uvlet::CancelledError;
 using uvlet::Duration;
 using uvlet::GreenletExit;
 using uvlet::NoAwaitletContext;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <aio/future.hpp>
-#include <aio/queue.hpp>
+#include <aio/semaphore.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -11,11 +11,12 @@
 namespace aio {
 namespace detail {
 
-// Futures that are not done yet, and a queue of those that are.
+// Futures that are not done yet, and a line of those that are.
 template <class T>
 class Completions {
  public:
   explicit Completions(std::vector<Future<T>> futures) : branches_(new Branch[futures.size()]) {
+    done_.reserve(futures.size());
     std::size_t index = 0;
     for (Future<T>& future : futures) {
       Branch& branch = branches_[index++];
@@ -29,24 +30,30 @@ class Completions {
     }
   }
 
-  // Waits for the next one that is done.
-  auto next() noexcept { return done_.get(); }
+  // Waits until there is one more that is done, for who calls take().
+  auto one_more() noexcept { return not_taken_.acquire(); }
+  Future<T> take() noexcept { return std::move(done_[taken_++]); }
 
  private:
   struct Branch final : uvlet::Listener {
     Completions* owner = nullptr;
     Future<T> future;
-    void notify() noexcept override { owner->done_.put_nowait(std::move(future)); }
+    void notify() noexcept override {
+      owner->done_.push_back(std::move(future));  // there is room
+      owner->not_taken_.release();
+    }
   };
 
-  Queue<Future<T>> done_;
+  std::vector<Future<T>> done_;
+  std::size_t taken_ = 0;
+  Semaphore not_taken_{0};
   std::unique_ptr<Branch[]> branches_;
 };
 
 template <class T>
 task<T> next_completed(std::shared_ptr<Completions<T>> completions) {
-  Future<T> future = co_await completions->next();
-  co_return co_await std::move(future);
+  co_await completions->one_more();
+  co_return co_await completions->take();
 }
 
 }  // namespace detail
@@ -64,6 +71,10 @@ std::vector<task<await_result_t<A>>> as_completed(std::vector<A> work) {
   std::vector<task<T>> in_order;
   for (std::size_t i = 0; i < count; ++i) in_order.push_back(detail::next_completed(completions));
   return in_order;
+}
+template <class T>
+std::vector<task<T>> as_completed(std::vector<task<T>> work) {
+  return as_completed<task<T>>(std::move(work));
 }
 
 }  // namespace aio

@@ -12,6 +12,22 @@ struct UVLET_API BrokenBarrierError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+namespace detail {
+
+// What is done by the time that it is given: awaiting it does not wait.
+class Done final : public uvlet::Operation<Done, uvlet::Parked> {
+ public:
+  Done() noexcept = default;
+  Done(Done&&) noexcept = default;
+  bool ready() const noexcept { return true; }
+  void suspend(uvlet::Hub&) noexcept {}
+  void result() const noexcept {}
+  uvlet::Cancel cancel() noexcept override { return uvlet::Cancel::done; }
+  const char* describe() const noexcept override { return "nothing"; }
+};
+
+}  // namespace detail
+
 // A point that so many must reach before any goes on; again and again. Who is cancelled while
 // waiting has not reached it. Must outlive who waits. Source: asyncio.Barrier.
 class UVLET_API Barrier {
@@ -46,10 +62,11 @@ class UVLET_API Barrier {
   // Waits until `parties` have come; gives each another number, 0 to parties - 1, in the order of
   // coming. Throws BrokenBarrierError.
   Wait wait() noexcept { return Wait(*this); }
-  // Breaks it: who waits, and who comes until it is reset, gets BrokenBarrierError.
-  void abort() noexcept;
-  // As new; who waits gets BrokenBarrierError.
-  void reset() noexcept;
+  // Breaks it: who waits, and who comes until it is reset, gets BrokenBarrierError. At once; it may
+  // be awaited, as in asyncio, but need not be.
+  detail::Done abort() noexcept;
+  // As new; who waits gets BrokenBarrierError. At once, as abort().
+  detail::Done reset() noexcept;
 
   int parties() const noexcept { return parties_; }
   int n_waiting() const noexcept { return waiting_count_; }

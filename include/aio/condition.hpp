@@ -37,7 +37,8 @@ class Condition {
   }
 
   // Wakes the first `count` who wait; who is cancelled before it runs leaves its place to the next.
-  // Never switches. Throws logic_error if the lock is not held.
+  // Never switches. Throws logic_error if the lock is not held, invalid_argument for a negative
+  // count.
   UVLET_API void notify(int count = 1);
   UVLET_API void notify_all();
 

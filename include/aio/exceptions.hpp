@@ -6,7 +6,11 @@
 
 namespace aio {
 
+using uvlet::BaseException;
 using uvlet::CancelledError;
+using uvlet::GreenletExit;
+using uvlet::NoAwaitletContext;
+using uvlet::TimeoutExpired;
 
 // A wait_for or timeout scope that took too long. Source: asyncio.TimeoutError.
 struct UVLET_API TimeoutError : std::runtime_error {

@@ -31,8 +31,9 @@ class UVLET_API FutureBase : public uvlet::Identity {
   void belongs_to_task() noexcept { of_task_ = true; }
 
   // Asks for a CancelledError: in a task's coroutine, or, if that awaits another Future, there; a
-  // Future without a task is cancelled at once. False if it is done. Never switches.
-  bool cancel() noexcept;
+  // Future without a task is cancelled at once. False if it is done. Never switches. Throws
+  // bad_alloc.
+  bool cancel();
   // It has its outcome: waiters are woken and callbacks scheduled, in the order in which they came.
   void complete() noexcept;
   void set_error(std::exception_ptr error) noexcept;
@@ -298,6 +299,10 @@ template <awaitable A>
 Future<await_result_t<A>> ensure_future(A work) {
   return create_task(as_task(std::move(work)));
 }
+template <class T>
+Future<T> ensure_future(task<T> work) {
+  return create_task(std::move(work));
+}
 
 // Runs a task to its end, from a function that is none: a plain main().
 // Blocks the green thread. Cancel point.
@@ -310,6 +315,10 @@ await_result_t<A> run(A work) {
   // Only Greenlets, which cannot read it, may refer to this task beside us.
   using T = await_result_t<A>;
   return uvlet::block(FutureAwait<T>(ensure_future(std::move(work)).state(), true, true));
+}
+template <class T>
+T run(task<T> work) {
+  return run<task<T>>(std::move(work));
 }
 
 }  // namespace aio

@@ -126,5 +126,10 @@ gather_settled(std::vector<A> work) {
   }
   co_return results;
 }
+template <class T>
+task<std::vector<std::variant<uvlet::stored_t<T>, std::exception_ptr>>> gather_settled(
+    std::vector<task<T>> work) {
+  return gather_settled<task<T>>(std::move(work));
+}
 
 }  // namespace aio

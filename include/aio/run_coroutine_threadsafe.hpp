@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <future>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -62,8 +63,11 @@ std::future<T> run_coroutine_threadsafe(task<T> work, uvlet::Hub& hub) {
   struct Start final : uvlet::Post {
     explicit Start(task<void> all) noexcept : whole(std::move(all)) {}
     void run(uvlet::Hub&) noexcept override {
-      create_task(std::move(whole));
-      delete this;
+      const std::unique_ptr<Start> self(this);
+      try {
+        create_task(std::move(whole));
+      } catch (...) {  // no memory for it: the promise goes with `whole`
+      }
     }
     task<void> whole;
   };

@@ -1,10 +1,14 @@
 #pragma once
 
 #include <aio/future.hpp>
+#include <uvlet/timeout.hpp>
 
 #include <utility>
 
 namespace aio {
+
+using uvlet::Shield;
+
 namespace detail {
 
 // The wait for a Future that leaves it alone when it is cut short.
@@ -46,6 +50,10 @@ task<T> shielded(Future<T> future) {
 template <awaitable A>
 task<await_result_t<A>> shield(A work) {
   return detail::shielded(ensure_future(std::move(work)));
+}
+template <class T>
+task<T> shield(Future<T> work) {
+  return detail::shielded(std::move(work));
 }
 
 }  // namespace aio

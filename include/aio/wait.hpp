@@ -91,5 +91,11 @@ wait(std::vector<A> work, ReturnWhen when = ALL_COMPLETED, std::optional<Duratio
   }
   co_return done_and_pending;
 }
+template <class T>
+task<std::pair<std::vector<Future<T>>, std::vector<Future<T>>>> wait(
+    std::vector<Future<T>> work, ReturnWhen when = ALL_COMPLETED,
+    std::optional<Duration> timeout = {}) {
+  return wait<Future<T>>(std::move(work), when, timeout);
+}
 
 }  // namespace aio

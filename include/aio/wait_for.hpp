@@ -36,5 +36,9 @@ task<await_result_t<A>> wait_for(A work, Duration limit) {
   if (error) uvlet::rethrow(error);
   if constexpr (!std::is_void_v<T>) co_return std::move(*value);
 }
+template <class T>
+task<T> wait_for(task<T> work, Duration limit) {
+  return wait_for<task<T>>(std::move(work), limit);
+}
 
 }  // namespace aio

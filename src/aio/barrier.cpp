@@ -40,14 +40,16 @@ void Barrier::let_go(bool passed) noexcept {
   waiting_count_ = 0;
 }
 
-void Barrier::abort() noexcept {
+detail::Done Barrier::abort() noexcept {
   broken_ = true;
   let_go(false);
+  return {};
 }
 
-void Barrier::reset() noexcept {
+detail::Done Barrier::reset() noexcept {
   broken_ = false;
   let_go(false);
+  return {};
 }
 
 }  // namespace aio

@@ -54,6 +54,8 @@ task<bool> Condition::wait() {
 
 void Condition::notify(int count) {
   require_locked("notify");
+  if (count < 0)
+    throw std::invalid_argument("notify: " + std::to_string(count) + " waiters, less than none");
   while (count-- > 0 && wake_first()) continue;
 }
 

@@ -4,7 +4,6 @@
 #include <stdexcept>
 #include <typeinfo>
 #include <utility>
-#include <vector>
 
 namespace aio::detail {
 
@@ -15,14 +14,12 @@ FutureWait* FutureBase::wait() const noexcept {
   return wait && !wait->future().outcome().settled() ? wait : nullptr;
 }
 
-bool FutureBase::cancel() noexcept {
+bool FutureBase::cancel() {
   if (outcome().settled()) return false;
-  std::vector<FutureBase*> visited;
   bool in_circle = false;
   FutureBase* innermost = this;
   while (FutureWait* wait = innermost->wait()) {
     innermost->visiting_ = true;
-    visited.push_back(innermost);
     if (wait->future().visiting_) {
       wait->is_in_circle();
       in_circle = true;
@@ -30,7 +27,8 @@ bool FutureBase::cancel() noexcept {
     }
     innermost = &wait->future();
   }
-  for (FutureBase* future : visited) future->visiting_ = false;
+  for (FutureBase* future = this; future->visiting_; future = &future->wait()->future())
+    future->visiting_ = false;
   if (in_circle && innermost->root->delivered) return true;  // that interrupt ends the circle
   if (!innermost->root)
     innermost->set_error(std::make_exception_ptr(CancelledError()));
@@ -83,10 +81,15 @@ void FutureBase::add_callback(std::unique_ptr<Callback> callback) {
 }
 
 void FutureBase::Callback::notify() noexcept {
-  uvlet::Hub::get().spawn([callback = std::unique_ptr<Callback>(this)] {
-    uvlet::Hub::get().running()->context = std::move(callback->context);
-    callback->call();
-  });
+  std::unique_ptr<Callback> self(this);
+  try {
+    uvlet::Hub::get().spawn([callback = std::move(self)] {
+      uvlet::Hub::get().running()->context = std::move(callback->context);
+      callback->call();
+    });
+  } catch (...) {
+    std::fputs("uvlet: no memory for a callback of a Future, which is not called\n", stderr);
+  }
 }
 
 void FutureWait::refuse_itself() const {

@@ -53,6 +53,24 @@ TEST_CASE("abort breaks it for who waits and who comes, until reset") {
   CHECK(green::awaitlet(again) == 0);
 }
 
+TEST_CASE("abort and reset are done at once, and may be awaited as well") {
+  aio::Barrier barrier(2);
+  auto both = [](aio::Barrier& broken) -> aio::task<int> {
+    co_await broken.abort();
+    CHECK(broken.broken());
+    co_await broken.reset();
+    CHECK_FALSE(broken.broken());
+    co_return 1;
+  };
+  CHECK(aio::run(both(barrier)) == 1);
+  barrier.abort();
+  CHECK(barrier.broken());
+  green::awaitlet(barrier.reset());
+  CHECK_FALSE(barrier.broken());
+  aio::run(barrier.abort());
+  CHECK(barrier.broken());
+}
+
 TEST_CASE("reset breaks those who wait alone") {
   aio::Barrier barrier(2);
   auto waiting = aio::create_task(arrive(barrier));

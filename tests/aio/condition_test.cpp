@@ -62,6 +62,22 @@ TEST_CASE("wait and notify without the lock are logic_error") {
   CHECK_THROWS_AS(green::awaitlet(condition.wait()), std::logic_error);
 }
 
+TEST_CASE("notify of none wakes nobody, of fewer is invalid_argument") {
+  aio::Condition condition;
+  Log log;
+  auto waiting = aio::create_task(waiter(condition, log, "only"));
+  green::sleep(0);
+  notify(condition, 0);
+  green::awaitlet(condition.acquire());
+  CHECK_THROWS_AS(condition.notify(-1), std::invalid_argument);
+  condition.release();
+  green::sleep(0);
+  CHECK(log.text().empty());
+  notify(condition, 1);
+  green::awaitlet(waiting);
+  CHECK(log.text() == "only");
+}
+
 TEST_CASE("wait_for waits until the predicate holds, and gives what it gave") {
   aio::Condition condition;
   int value = 0;

@@ -42,6 +42,36 @@ TEST_CASE("all_tasks gives those that are not done, in the order of creation") {
   CHECK(aio::all_tasks().empty());
 }
 
+TEST_CASE("current_task is the one whose Future create_task gave, also in what it awaits") {
+  auto own = []() -> aio::task<aio::AnyTask> { co_return aio::current_task(); };
+  auto outer = [&]() -> aio::task<aio::AnyTask> { co_return co_await own(); };
+  auto task = aio::create_task(outer(), "mine");
+  const aio::AnyTask seen = green::awaitlet(task);
+  REQUIRE(seen);
+  CHECK(seen == aio::AnyTask(task));
+  CHECK(seen.name() == "mine");
+  CHECK(seen.done());
+}
+
+TEST_CASE("a task can cancel itself by current_task") {
+  auto cancels = []() -> aio::task<> {
+    CHECK(aio::current_task().cancel());
+    co_await aio::sleep(uvlet::Duration::forever());
+  };
+  CHECK_THROWS_AS(aio::run(cancels()), aio::CancelledError);
+}
+
+TEST_CASE("outside of a task there is no current_task, and nothing can be asked of it") {
+  aio::AnyTask none = aio::current_task();
+  CHECK_FALSE(none);
+  CHECK(none == aio::AnyTask());
+  CHECK_THROWS_AS(none.name(), aio::InvalidStateError);
+  CHECK_THROWS_AS(none.cancel(), aio::InvalidStateError);
+  auto own = []() -> aio::task<aio::AnyTask> { co_return aio::current_task(); };
+  CHECK_FALSE(green::awaitlet(own()));
+  CHECK_FALSE(green::spawn([] { return aio::current_task(); }).wait());
+}
+
 TEST_CASE("a task is among all_tasks while it runs") {
   auto count = []() -> aio::task<std::size_t> { co_return aio::all_tasks().size(); };
   CHECK(aio::run(aio::create_task(count())) == 1);
