@@ -172,15 +172,8 @@ class BlockingCallWatch {
   }
 };
 
-}  // namespace detail
-
-// Runs a plain function on a green thread of its own, at once: it may block, and awaitlet.
-// Cancelling kills it, and waits for its end: if it swallows that, its result counts. It shares the
-// context of who awaits. Source: awaitlet.async_def.
-template <class F, class... A>
-task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments) {
-  using R = green::detail::call_result_t<F, A...>;
-  auto call = green::detail::make_call(std::move(function), std::move(arguments)...);
+template <class R, class Call>
+task<R> async_def(Call call, green::CallSite site) {
   green::GreenThread<R> thread = green::detail::start<R>(
       uvlet::Hub::get(), uvlet::this_address(), std::move(call), green::detail::AtOnce(), false);
   green::detail::inherit_depth(thread);
@@ -188,7 +181,9 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
   root.share_context(*uvlet::Hub::get().running());
   uvlet::Hub::get().make_ready_first(root);
   try {
-    co_await green::detail::AwaitEnd<R>(thread);
+    green::detail::AwaitEnd<R> end(thread);
+    end.called_from(site);
+    co_await std::move(end);
   } catch (const CancelledError&) {  // what the function made of its kill is what counts
   }
   try {
@@ -198,15 +193,11 @@ task<green::detail::call_result_t<F, A...>> async_def(F function, A... arguments
   }
 }
 
-// The same for a function that is meant to wait: NoAwaitOccurred if it returns and never called
-// awaitlet or any other call that blocks, even one that needed no wait.
-// Source: awaitlet.async_def(assert_await_occurs=True).
-template <class F, class... A>
-task<green::detail::call_result_t<F, A...>> async_def_strict(F function, A... arguments) {
-  using R = green::detail::call_result_t<F, A...>;
-  auto call = green::detail::make_call(std::move(function), std::move(arguments)...);
-  auto strict = [call = std::move(call)]() mutable -> R {
-    const detail::BlockingCallWatch watch;
+// The call, which has to wait for something.
+template <class R, class Call>
+auto strict(Call call) {
+  return [call = std::move(call)]() mutable -> R {
+    const BlockingCallWatch watch;
     if constexpr (std::is_void_v<R>) {
       call();
       watch.require_one();
@@ -216,8 +207,42 @@ task<green::detail::call_result_t<F, A...>> async_def_strict(F function, A... ar
       return result;
     }
   };
-  return async_def(std::move(strict));
 }
+
+}  // namespace detail
+
+// async_def(function, arguments...) is a task that runs a plain function on a green thread of its
+// own, at once: it may block, and awaitlet. Cancelling kills it, and waits for its end: if it
+// swallows that, its result counts. It shares the context of who awaits. (A class, because `site`,
+// which the report of transitions names, comes after a pack.) Source: awaitlet.async_def.
+template <class F, class... A>
+class [[nodiscard]] async_def : public task<green::detail::call_result_t<F, A...>> {
+  using R = green::detail::call_result_t<F, A...>;
+
+ public:
+  explicit async_def(F function, A... arguments, green::CallSite site = green::CallSite::current())
+      : task<R>(detail::async_def<R>(
+            green::detail::make_call(std::move(function), std::move(arguments)...), site)) {}
+};
+template <class F, class... A>
+async_def(F, A...) -> async_def<F, A...>;
+
+// The same for a function that is meant to wait: NoAwaitOccurred if it returns and never called
+// awaitlet or any other call that blocks, even one that needed no wait.
+// Source: awaitlet.async_def(assert_await_occurs=True).
+template <class F, class... A>
+class [[nodiscard]] async_def_strict : public task<green::detail::call_result_t<F, A...>> {
+  using R = green::detail::call_result_t<F, A...>;
+
+ public:
+  explicit async_def_strict(F function, A... arguments,
+                            green::CallSite site = green::CallSite::current())
+      : task<R>(detail::async_def<R>(detail::strict<R>(green::detail::make_call(
+                                         std::move(function), std::move(arguments)...)),
+                                     site)) {}
+};
+template <class F, class... A>
+async_def_strict(F, A...) -> async_def_strict<F, A...>;
 
 template <class T>
 Future<T> ensure_future(green::GreenThread<T> thread) {

@@ -172,6 +172,25 @@ class UVLET_API condition_variable {
     if (error) std::rethrow_exception(error);
     co_return status;
   }
+  template <class L, class Predicate>
+  aio::task<bool> wait_for_async(L& lock, Duration time, Predicate predicate) {
+    const uvlet::Time deadline = deadline_after(uvlet::Hub::get().now(), time);
+    while (!predicate()) {
+      const Duration left = remaining(uvlet::Hub::get(), deadline);
+      const std::cv_status status = co_await wait_for_async(lock, left);
+      if (status == std::cv_status::timeout) co_return predicate();
+    }
+    co_return true;
+  }
+  template <class L, class Clock, class Length>
+  aio::task<std::cv_status> wait_until_async(L& lock, std::chrono::time_point<Clock, Length> then) {
+    co_return co_await wait_for_async(lock, detail::time_until(then));
+  }
+  template <class L, class Clock, class Length, class Predicate>
+  aio::task<bool> wait_until_async(L& lock, std::chrono::time_point<Clock, Length> then,
+                                   Predicate predicate) {
+    co_return co_await wait_for_async(lock, detail::time_until(then), std::move(predicate));
+  }
 
  private:
   friend class detail::NotifyWait;

@@ -286,6 +286,10 @@ class DAGPool {
     state_->running.erase(found);
     thread.kill();
   }
+  aio::task<> kill_async(K key) {
+    kill(key);
+    co_return;
+  }
 
   // Waits for the values of all keys that are known now, or of these. Throws the first
   // PropagateError. Blocks the green thread. Cancel point.

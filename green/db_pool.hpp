@@ -243,10 +243,22 @@ class ConnectionPool {
       if (const std::shared_ptr<State> state = std::exchange(state_, nullptr))
         state->release(std::move(item_), cleanup);
     }
+    aio::task<> release_async() {
+      release();
+      co_return;
+    }
+    aio::task<> release_async(Cleanup cleanup) {
+      release(cleanup);
+      co_return;
+    }
     // Closes it: it is of no use any more. Blocks the green thread. Cancel point.
     void discard() {
       if (const std::shared_ptr<State> state = std::exchange(state_, nullptr))
         state->discard(std::move(item_));
+    }
+    aio::task<> discard_async() {
+      discard();
+      co_return;
     }
 
    private:
@@ -308,6 +320,14 @@ class ConnectionPool {
     require_own(lease);
     lease.release(cleanup);
   }
+  aio::task<> put_async(Lease lease) {
+    put(std::move(lease));
+    co_return;
+  }
+  aio::task<> put_async(Lease lease, Cleanup cleanup) {
+    put(std::move(lease), cleanup);
+    co_return;
+  }
 
   int free() const noexcept { return state_->available(); }  // as Pool's
   int waiting() const noexcept { return state_->waiting(); }
@@ -318,10 +338,18 @@ class ConnectionPool {
     const std::shared_ptr<State> state = state_;
     state->close_surplus(max_size);
   }
+  aio::task<> resize_async(int max_size) {
+    resize(max_size);
+    co_return;
+  }
   // Closes the connections that are free. Blocks the green thread. Cancel point.
   void clear() {
     const std::shared_ptr<State> state = state_;
     state->clear();
+  }
+  aio::task<> clear_async() {
+    clear();
+    co_return;
   }
 
  private:

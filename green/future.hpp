@@ -2,6 +2,7 @@
 
 // The standard library's futures between green threads, coroutines and tasks of one hub.
 
+#include <aio/task.hpp>
 #include <green/future_state.hpp>
 #include <green/mutex.hpp>
 
@@ -41,6 +42,10 @@ class FutureBase {
   template <class Clock, class Length>
   std::future_status wait_until(std::chrono::time_point<Clock, Length> then) const {
     return wait_for(time_until(then));
+  }
+  template <class Clock, class Length>
+  FutureWaitWithin<T> wait_until_async(std::chrono::time_point<Clock, Length> then) const {
+    return wait_for_async(time_until(then));
   }
 
  protected:
@@ -133,6 +138,10 @@ class packaged_task<R(A...)> {
   void operator()(A... arguments) {
     detail::FutureState<R>& state = require().state();
     function_->run(state, std::forward<A>(arguments)...);
+  }
+  aio::task<> call_async(A... arguments) {
+    (*this)(std::forward<A>(arguments)...);
+    co_return;
   }
   // Ready to be called again, with a future of its own.
   void reset() {

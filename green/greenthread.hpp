@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -27,6 +28,9 @@ using uvlet::NoAwaitOccurred;
 
 template <class T>
 class GreenThread;
+namespace detail {
+class Kill;
+}
 
 // An untyped handle to a green thread or a top-level task: copyable, shared. Dropping it does
 // nothing to what it names. Default-constructed it names nothing, which counts as dead.
@@ -52,7 +56,10 @@ class Greenlet {
   void kill(E exception) const {
     interrupt(uvlet::as_exception_ptr(std::move(exception)));
   }
-  // kill(), but only if it has not started.
+  detail::Kill kill_async() const;
+  template <class E>
+  detail::Kill kill_async(E exception) const;
+  // kill(), but only if it has not started. Blocks the green thread. Cancel point.
   void cancel() const {
     if (!started()) kill();
   }
@@ -60,6 +67,9 @@ class Greenlet {
   void cancel(E exception) const {
     if (!started()) kill(std::move(exception));
   }
+  detail::Kill cancel_async() const;
+  template <class E>
+  detail::Kill cancel_async(E exception) const;
 
   friend bool operator==(const Greenlet& a, const Greenlet& b) noexcept {
     return a.identity_.get() == b.identity_.get();
@@ -69,10 +79,49 @@ class Greenlet {
   const uvlet::Handle<uvlet::Identity>& identity() const noexcept { return identity_; }
 
  private:
+  friend class detail::Kill;
   UVLET_API void interrupt(std::exception_ptr error) const;
 
   uvlet::Handle<uvlet::Identity> identity_;
 };
+
+namespace detail {
+
+// A kill, when it is awaited: the coroutine is suspended as a green thread that kills is.
+class [[nodiscard]] Kill final : public uvlet::Operation<Kill, uvlet::Parked> {
+ public:
+  // A null error is GreenletExit.
+  Kill(Greenlet target, std::exception_ptr error, bool even_if_started) noexcept
+      : target_(std::move(target)), error_(std::move(error)), even_if_started_(even_if_started) {}
+  Kill(Kill&&) noexcept = default;
+
+  bool ready() {
+    if (even_if_started_ || !target_.started()) target_.interrupt(std::move(error_));
+    return true;
+  }
+  void suspend(uvlet::Hub&) noexcept {}
+  void result() const noexcept {}
+  uvlet::Cancel cancel() noexcept override { return uvlet::Cancel::done; }
+  const char* describe() const noexcept override { return "a kill"; }
+
+ private:
+  Greenlet target_;
+  std::exception_ptr error_;
+  bool even_if_started_;
+};
+
+}  // namespace detail
+
+inline detail::Kill Greenlet::kill_async() const { return {*this, nullptr, true}; }
+template <class E>
+detail::Kill Greenlet::kill_async(E exception) const {
+  return {*this, uvlet::as_exception_ptr(std::move(exception)), true};
+}
+inline detail::Kill Greenlet::cancel_async() const { return {*this, nullptr, false}; }
+template <class E>
+detail::Kill Greenlet::cancel_async(E exception) const {
+  return {*this, uvlet::as_exception_ptr(std::move(exception)), false};
+}
 
 // Names one link() of a GreenThread.
 struct LinkId {
@@ -191,17 +240,21 @@ class Await : public uvlet::Operation<Await<T>, Join<T>> {
     if (this->state_->root) this->state_->root->kill();
   }
 
-  void called_from(const uvlet::CallSite& site) noexcept { site_ = site; }
+  // The first who knows from where says it.
+  void called_from(const uvlet::CallSite& site) noexcept {
+    if (!site_) site_ = site;
+  }
   bool await_ready() {
     if (counting()) [[unlikely]]
-      crossing_ = std::make_unique<Crossing>(site_, Crossing::Direction::to_sync);
+      crossing_ = std::make_unique<Crossing>(site_.value_or(uvlet::CallSite::current()),
+                                             Crossing::Direction::to_sync);
     const bool ready = this->ready();
     if (crossing_) crossing_->suspended = !ready;
     return ready;
   }
 
  private:
-  uvlet::CallSite site_ = uvlet::CallSite::current();
+  std::optional<uvlet::CallSite> site_;
   std::unique_ptr<Crossing> crossing_;
 };
 
@@ -424,6 +477,11 @@ inline void kill(const Greenlet& target) { target.kill(); }
 template <class E>
 void kill(const Greenlet& target, E exception) {
   target.kill(std::move(exception));
+}
+inline detail::Kill kill_async(const Greenlet& target) { return target.kill_async(); }
+template <class E>
+detail::Kill kill_async(const Greenlet& target, E exception) {
+  return target.kill_async(std::move(exception));
 }
 
 }  // namespace green

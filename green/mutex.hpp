@@ -250,6 +250,11 @@ class timed_mutex : public mutex {
   bool try_lock_until(std::chrono::time_point<Clock, Length> then) {
     return try_lock_for(detail::time_until(then));
   }
+  template <class Clock, class Length>
+  detail::LockWithin<detail::MutexWait> try_lock_until_async(
+      std::chrono::time_point<Clock, Length> then) {
+    return try_lock_for_async(detail::time_until(then));
+  }
 };
 
 // std::recursive_mutex: its owner may lock it again, and unlocks it as often. It has the timed
@@ -293,6 +298,11 @@ class recursive_mutex {
   template <class Clock, class Length>
   bool try_lock_until(std::chrono::time_point<Clock, Length> then) {
     return try_lock_for(detail::time_until(then));
+  }
+  template <class Clock, class Length>
+  detail::LockWithin<detail::RecursiveWait> try_lock_until_async(
+      std::chrono::time_point<Clock, Length> then) {
+    return try_lock_for_async(detail::time_until(then));
   }
 
  private:
@@ -348,8 +358,18 @@ class shared_mutex {
     return try_lock_for(detail::time_until(then));
   }
   template <class Clock, class Length>
+  detail::LockWithin<detail::SharedWait> try_lock_until_async(
+      std::chrono::time_point<Clock, Length> then) {
+    return try_lock_for_async(detail::time_until(then));
+  }
+  template <class Clock, class Length>
   bool try_lock_shared_until(std::chrono::time_point<Clock, Length> then) {
     return try_lock_shared_for(detail::time_until(then));
+  }
+  template <class Clock, class Length>
+  detail::LockWithin<detail::SharedWait> try_lock_shared_until_async(
+      std::chrono::time_point<Clock, Length> then) {
+    return try_lock_shared_for_async(detail::time_until(then));
   }
 
  private:

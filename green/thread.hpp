@@ -1,5 +1,6 @@
 #pragma once
 
+#include <aio/task.hpp>
 #include <green/greenthread.hpp>
 #include <uvlet/hub.hpp>
 
@@ -128,6 +129,11 @@ inline uvlet::Sleep sleep_for_async(Duration length) { return uvlet::Sleep(lengt
 template <class Clock, class Length>
 void sleep_until(std::chrono::time_point<Clock, Length> then) {
   for (auto now = Clock::now(); now < then; now = Clock::now()) green::sleep(Duration(then - now));
+}
+template <class Clock, class Length>
+aio::task<> sleep_until_async(std::chrono::time_point<Clock, Length> then) {
+  for (auto now = Clock::now(); now < then; now = Clock::now())
+    co_await uvlet::Sleep(Duration(then - now));
 }
 
 }  // namespace this_thread

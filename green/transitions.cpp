@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <system_error>
 #include <tuple>
+#include <unistd.h>
 
 namespace green {
 namespace {
@@ -36,11 +37,24 @@ const char* name_of(detail::Crossing::Direction direction) noexcept {
   return direction == detail::Crossing::Direction::to_async ? "sync->async" : "async->sync";
 }
 
-// "file function direction": what stays when lines of the source move.
-std::string lasting_name(const Transition& site) {
-  return site.file + " " + site.function + " " + site.direction;
+// A path as it is from the root of the sources, if the compiler was given a relative one.
+std::string without_dots(std::string path) {
+  for (;;) {
+    if (path.starts_with("./"))
+      path.erase(0, 2);
+    else if (path.starts_with("../"))
+      path.erase(0, 3);
+    else
+      return path;
+  }
 }
 
+// "file function direction": what stays when lines of the source move, or the build's directory.
+std::string lasting_name(const Transition& site) {
+  return without_dots(site.file) + " " + site.function + " " + site.direction;
+}
+
+// As JSON and DOT have it; other control characters than a line's end become blanks.
 std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
@@ -48,7 +62,7 @@ std::string quoted(const std::string& text) {
     if (c == '\n')
       result += "\\n";
     else
-      result += c;
+      result += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
   }
   return result + '"';
 }
@@ -56,8 +70,10 @@ std::string quoted(const std::string& text) {
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 std::string report_file;
+pid_t reporter;  // a child of it that ends by exit() does not write
 
 void write_report() {
+  if (getpid() != reporter) return;
   std::ofstream file(report_file);
   file << (report_file.ends_with(".dot") ? transitions_graphviz() : transitions_json());
   if (!file.flush())
@@ -70,6 +86,7 @@ bool asked_for() {
   if (!text || !*text || std::string(text) == "0") return false;
   if (std::string(text) != "1") {
     report_file = text;
+    reporter = getpid();
     registry();
     std::atexit(write_report);
   }
@@ -200,7 +217,7 @@ void check_transitions(const std::string& baseline) {
   std::ifstream file(baseline);
   if (!file) throw std::system_error(errno, std::generic_category(), baseline);
   std::map<std::string, std::size_t> known;
-  for (std::string line; std::getline(file, line);) ++known[line];
+  for (std::string line; std::getline(file, line);) ++known[without_dots(line)];
   const std::vector<Transition> sites = transitions();
   std::map<std::string, std::size_t> seen;
   for (const Transition& site : sites) ++seen[lasting_name(site)];

@@ -22,7 +22,7 @@ struct Transition {
   std::string file;
   unsigned line = 0;
   std::string function;
-  std::string direction;  // "sync->async": awaitlet; "async->sync": co_await of a green thread
+  std::string direction;  // "sync->async" or "async->sync"
   std::uint64_t calls = 0;
   std::uint64_t suspended = 0;  // of them, those that had to wait
   double total_seconds = 0;     // from the call to its end
@@ -30,10 +30,14 @@ struct Transition {
   unsigned max_depth = 0;  // changes between green code and coroutines around it, itself included
 };
 
-// All call sites so far, of all threads, by file and line. Counted from debug::transitions(true),
-// or from the start with UVLET_TRANSITIONS=1 in the environment; with a file's name there instead
-// the report is also written to it at exit: JSON, or Graphviz for "*.dot". Thread-safe, as all of
-// these.
+// All call sites so far, of all threads, by file and line. "sync->async" are awaitlet, sync and
+// spawn_for_awaitable, "async->sync" co_await of a green thread and async_def. No transitions,
+// since nobody's code has to move there: aio::run, by which a program enters its coroutines, and
+// the faces of one object, such as q.get() and q.get_async(), thread.wait() and
+// thread.wait_async(). Counted from debug::transitions(true), or from the start with
+// UVLET_TRANSITIONS=1 in the environment; with a file's name there instead the report is also
+// written to it at exit, of the process that began with it and not of its forked children: JSON, or
+// Graphviz for "*.dot". Thread-safe, as all of these.
 UVLET_API std::vector<Transition> transitions();
 // As a table.
 UVLET_API void print_transitions(std::ostream& out);
@@ -44,7 +48,8 @@ UVLET_API void reset_transitions();
 
 // A migration moves forward only: a test that runs the program can compare it with a baseline, a
 // file with a line for each call site ("file function direction"; lines of the source may move:
-// of two sites in one function their number counts).
+// of two sites in one function their number counts). Files are named as the compiler was given
+// them, without the "../" in front, which depend on where the build's directory lies.
 UVLET_API void save_transitions(const std::string& baseline);
 // Throws std::runtime_error that names each call site that is not in the baseline, and those among
 // which one must be new; system_error if that cannot be read.

@@ -106,8 +106,8 @@ TEST_CASE("a trace names lambdas and templates without their parameters") {
   };
   const std::string text = trace_of(
       [&] { green::awaitlet(aio::async_def(by_lambda, std::vector<std::string>{"one"})); });
-  CHECK(in_order(text, {"::parse", "green thread ", ", spawned at aio::async_def+0x",
-                        "  aio::async_def+0x", "awaitlet at "}));
+  CHECK(in_order(text, {"::parse", "green thread ", ", spawned at aio::detail::async_def+0x",
+                        "  aio::detail::async_def+0x", "awaitlet at "}));
   CHECK(count(text, "basic_string") == 0);
 }
 

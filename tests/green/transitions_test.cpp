@@ -49,6 +49,16 @@ struct TemporaryFile {
   }
 };
 
+// What a Python program, which has json and sys, makes of its input.
+std::string by_python(const std::string& program, const std::string& input) {
+  green::PopenOptions pipes;
+  pipes.in = pipes.out = green::PIPE;
+  green::Popen python({"python3", "-c", "import json, sys\n" + program}, pipes);
+  const std::string output = python.communicate(input).first;
+  CHECK(python.returncode() == 0);
+  return output;
+}
+
 }  // namespace
 
 TEST_CASE("each call of awaitlet is counted at its line, and whether it had to wait") {
@@ -110,6 +120,44 @@ TEST_CASE("a function run by async_def is one change deeper") {
   CHECK(at_line(green::transitions(), line).max_depth == 3);  // task, function, task
 }
 
+TEST_CASE("async_def is counted where it is called, each call site by itself") {
+  const Counting counting;
+  const auto plain = [] { green::sleep(0); };
+  aio::run(aio::async_def(plain));
+  const unsigned first_line = __LINE__ - 1;
+  const auto strict = [](int value) {
+    green::sleep(0);
+    return value;
+  };
+  const auto both = [&]() -> aio::task<int> {
+    co_await aio::async_def(plain);
+    const int got = co_await aio::async_def_strict(strict, 3);
+    co_return got;
+  };
+  const unsigned last_line = __LINE__ - 3;
+  CHECK(aio::run(both()) == 3);
+  const auto sites = green::transitions();
+  REQUIRE(sites.size() == 3);
+  for (const green::Transition& site : sites) {
+    CHECK(site.file.ends_with("transitions_test.cpp"));
+    CHECK(site.direction == "async->sync");
+    CHECK(site.calls == 1);
+    CHECK(site.suspended == 1);
+  }
+  CHECK(at_line(sites, first_line).max_depth == 2);
+  CHECK(at_line(sites, last_line).calls == 1);
+  CHECK(at_line(sites, last_line - 1).calls == 1);
+}
+
+TEST_CASE("aio::run and the faces of one object are no transitions") {
+  const Counting counting;
+  const auto reads = [](green::GreenThread<int> thread) -> aio::task<int> {
+    co_return co_await thread.wait_async();
+  };
+  CHECK(aio::run(reads(green::spawn([] { return 2; }))) == 2);
+  CHECK(green::transitions().empty());
+}
+
 TEST_CASE("nothing is counted while it is off, and an exception ends a crossing too") {
   green::reset_transitions();
   green::awaitlet(ready(1));
@@ -134,13 +182,30 @@ TEST_CASE("the report is a table, JSON or a graph") {
   green::print_transitions(table);
   CHECK(table.str().find("transitions_test.cpp:") != std::string::npos);
   CHECK(table.str().find("sync->async") != std::string::npos);
-  const std::string json = green::transitions_json();
-  CHECK(json.front() == '[');
-  CHECK(json.find("\"calls\": 1") != std::string::npos);
-  const std::string graph = green::transitions_graphviz();
-  CHECK(graph.starts_with("digraph"));
-  CHECK(graph.find("\"transitions_test.cpp\\n") != std::string::npos);  // a line's end, to dot
-  CHECK(graph.find("1 calls") != std::string::npos);
+}
+
+TEST_CASE("the JSON is what a parser reads, whatever the files are called") {
+  const Counting counting;
+  CHECK(by_python("print(json.load(sys.stdin))", green::transitions_json()) == "[]\n");
+  for (int i = 0; i < 2; ++i)
+    green::awaitlet(suspends(1), green::CallSite::current("a \"b\"\\c\td.cpp", 7, "f"));
+  const std::string fields =
+      "for t in json.load(sys.stdin): print(t['file'], t['line'], t['function'], t['direction'], "
+      "t['calls'], t['suspended'], 0 < t['max_seconds'] <= t['total_seconds'], t['max_depth'])";
+  CHECK(by_python(fields, green::transitions_json()) ==
+        "a \"b\"\\c d.cpp 7 f sync->async 2 2 True 1\n");
+}
+
+TEST_CASE("the graph has a box for each function, and an arrow for each call site") {
+  const Counting counting;
+  green::awaitlet(ready(1), green::CallSite::current("src/a \"b\".cpp", 7, "f"));
+  using green::detail::Crossing;
+  for (int i = 0; i < 2; ++i)
+    Crossing(green::CallSite::current("src/c.cpp", 9, "g"), Crossing::Direction::to_sync);
+  CHECK(green::transitions_graphviz() ==
+        "digraph transitions {\n  rankdir=LR;\n  node [shape=box];\n"
+        "  \"a \\\"b\\\".cpp\\nf\" -> \"coroutines\" [label=\"line 7: 1 calls\"];\n"
+        "  \"c.cpp\\ng\" -> \"green threads\" [label=\"line 9: 2 calls\"];\n}\n");
 }
 
 TEST_CASE("a call site that is not in the baseline fails the check, moved lines do not") {
@@ -160,6 +225,23 @@ TEST_CASE("a call site that is not in the baseline fails the check, moved lines 
     CHECK(std::string(error.what()).find("transitions_test.cpp:") != std::string::npos);
   }
   CHECK_THROWS_AS(green::check_transitions("/nowhere/baseline"), std::system_error);
+}
+
+TEST_CASE("a baseline serves build directories of every depth") {
+  const Counting counting;
+  const TemporaryFile baseline;
+  green::awaitlet(ready(1), green::CallSite::current("../../src/a.cpp", 1, "f"));
+  green::save_transitions(baseline.path);
+  CHECK(baseline.text() == "src/a.cpp f sync->async\n");
+  for (const char* path : {"../src/a.cpp", "./../../../src/a.cpp", "src/a.cpp"}) {
+    green::reset_transitions();
+    green::awaitlet(ready(1), green::CallSite::current(path, 1, "f"));
+    CHECK_NOTHROW(green::check_transitions(baseline.path));
+  }
+  std::ofstream(baseline.path) << "../../src/a.cpp f sync->async\n";
+  CHECK_NOTHROW(green::check_transitions(baseline.path));
+  green::awaitlet(ready(1), green::CallSite::current("../other/a.cpp", 1, "f"));
+  CHECK_THROWS_AS(green::check_transitions(baseline.path), std::runtime_error);
 }
 
 TEST_CASE("what sync and spawn_for_awaitable make is counted where they are called") {
