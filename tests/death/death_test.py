@@ -4,11 +4,14 @@ Runs each program of programs.cpp as a child process and checks what it says and
 SANITIZED is "yes" where a sanitizer takes the signals, or counts the memory, itself.
 """
 
+import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 SEGV = -signal.SIGSEGV
 ABORT = -signal.SIGABRT
@@ -59,17 +62,38 @@ CASES = [
     ("transitions_at_exit", 0,
      [r'"function": ".*transitions_at_exit.*"direction": "sync->async", "calls": 1, "suspended": 1'],
      True),
+    ("transitions_as_a_graph", 0,
+     [r'\Adigraph transitions {\n(  \w+=\w+;\n|  node \[shape=box\];\n)+'
+      r'(  "[^"]+" -> "coroutines" \[label="line \d+: 1 calls[^"]*"\];\n)}\n\Z'], True),
+    ("transitions_of_a_child", 0,
+     [r"^the child wrote no report$", r'"function": ".*transitions_of_a_child"'], True),
 ]
 BYTES_EACH_MAX = 5 * 1024  # resident and page tables, a parked green thread, with madvise guards
 
 
-ENVIRONMENT = {"transitions_at_exit": {**os.environ, "UVLET_TRANSITIONS": "/dev/stdout"}}
+REPORTS = {"transitions_at_exit": "report.json", "transitions_as_a_graph": "report.dot",
+           "transitions_of_a_child": "report.json"}
+
+
+def run_with_report(command, report, **how):
+    """Runs it; what it then wrote to the file UVLET_TRANSITIONS follows its output."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / report
+        run = subprocess.run(command, env={**os.environ, "UVLET_TRANSITIONS": str(path)}, **how)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if path.suffix == ".json":
+        json.loads(text)
+    run.stdout += text
+    return run
 
 
 def problems(programs, name, ending, patterns):
-    run = subprocess.run([programs, name], env=ENVIRONMENT.get(name), stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
-                         check=False)
+    how = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+               text=True, timeout=120, check=False)
+    if name in REPORTS:
+        run = run_with_report([programs, name], REPORTS[name], **how)
+    else:
+        run = subprocess.run([programs, name], **how)
     found = []
     if run.returncode != ending:
         found.append(f"ended with {run.returncode}, not {ending}")

@@ -16,7 +16,9 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <uv.h>
 #include <vector>
 
@@ -330,9 +332,20 @@ void uncaught_is_reported() {
   green::sleep(0);
 }
 
-// Run with UVLET_TRANSITIONS=/dev/stdout.
+// Run with UVLET_TRANSITIONS=FILE, as the next two.
 void transitions_at_exit() {
   green::awaitlet([]() -> aio::task<void> { co_await aio::sleep(0); }());
+}
+
+void transitions_as_a_graph() { transitions_at_exit(); }
+
+void transitions_of_a_child() {
+  const pid_t child = fork();
+  green::awaitlet([]() -> aio::task<void> { co_await aio::sleep(0); }());
+  if (child == 0) std::exit(0);
+  waitpid(child, nullptr, 0);
+  const bool written = access(std::getenv("UVLET_TRANSITIONS"), F_OK) == 0;
+  std::puts(written ? "the child wrote one" : "the child wrote no report");
 }
 
 void thread_not_joined() {
@@ -382,6 +395,8 @@ const std::map<std::string, void (*)()> programs = {
     {"exception_out_of_noexcept", exception_out_of_noexcept},
     {"uncaught_is_reported", uncaught_is_reported},
     {"transitions_at_exit", transitions_at_exit},
+    {"transitions_as_a_graph", transitions_as_a_graph},
+    {"transitions_of_a_child", transitions_of_a_child},
     {"thread_not_joined", thread_not_joined},
     {"exception_out_of_a_thread", exception_out_of_a_thread},
     {"overflow_with_detection", overflow_with_detection},
