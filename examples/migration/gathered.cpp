@@ -14,13 +14,9 @@ green::Address web;  // where the server of all pages listens
 namespace before {
 // [before]
 std::string fetch_data(const std::string& url) { return lines::ask(web, url); }
-std::vector<std::string> process_urls(const std::vector<std::string>& urls) {
-  green::GreenPool pool;
-  std::vector<std::string> results;
-  for (const std::string& body : pool.imap(fetch_data, urls)) results.push_back(body);
-  return results;
-}
 // [/before]
+#include "gathered_pool.hpp"
+
 #include "gathered_callers.hpp"
 }  // namespace before
 
@@ -29,13 +25,9 @@ namespace bridged {
 std::string fetch_data(const std::string& url) {
   return green::awaitlet(lines::ask_async(web, url));
 }
-std::vector<std::string> process_urls(const std::vector<std::string>& urls) {
-  green::GreenPool pool;
-  std::vector<std::string> results;
-  for (const std::string& body : pool.imap(fetch_data, urls)) results.push_back(body);
-  return results;
-}
 // [/bridged]
+#include "gathered_pool.hpp"
+
 #include "gathered_callers.hpp"
 }  // namespace bridged
 

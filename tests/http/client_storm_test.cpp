@@ -101,7 +101,64 @@ void storm(http::ClientSession& session, const std::string& url, Random& random,
   for (auto& one : tasks) try_to([&] { green::awaitlet(one); });
 }
 
+// The path of the request, in pieces, after a while: the reply that a client mistakes for another's
+// has the wrong body.
+void echo(green::Socket& socket, Random& random) {
+  for (std::string request; !(request = receive_request(socket)).empty();) {
+    const std::size_t path = request.find('/');
+    const std::string all = reply(request.substr(path, request.find(' ', path) - path));
+    if (below(random, 4) == 0) green::sleep(0.001 * below(random, 3));
+    const auto cut = static_cast<std::size_t>(below(random, static_cast<int>(all.size())));
+    socket.sendall(all.substr(0, cut));
+    if (below(random, 2) == 0) green::sleep(0);
+    socket.sendall(all.substr(cut));
+  }
+}
+
+// What came back for `path`, read in one of the ways, in full or not; "" for a request cut short.
+task<void> expect_own(http::ClientSession& session, std::string url, std::string path,
+                      Random& random, int& answered) {
+  http::RequestOptions options;
+  if (below(random, 4) == 0) options.timeout = 0.0005 * below(random, 8);
+  http::ClientResponse response = co_await session.get(url + path, options);
+  if (below(random, 5) == 0) co_return;  // unread
+  const std::string body = co_await response.read();
+  CHECK(body == path);
+  ++answered;
+}
+
 }  // namespace
+
+TEST_CASE("storm: under kills each request gets its own reply") {
+  int answered = 0;
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Scripted server([&](green::Socket& socket, int) { echo(socket, random); });
+    http::SessionOptions options;
+    options.limit = 3;
+    http::ClientSession session(options);
+    const std::string url = server.url("");
+    std::vector<green::GreenThread<void>> threads;
+    std::vector<aio::Future<void>> tasks;
+    for (int n = 0; n < 200; ++n) {
+      const std::string path = "/" + std::to_string(n);
+      auto one = [&, path] {
+        try_to([&] { green::awaitlet(expect_own(session, url, path, random, answered)); });
+      };
+      threads.push_back(green::spawn(std::move(one)));
+      tasks.push_back(aio::create_task(expect_own(session, url, path + "x", random, answered)));
+    }
+    for (int i = 0; i < 80; ++i) {
+      green::sleep(0.0003 * below(random, 4));
+      threads[static_cast<std::size_t>(below(random, 200))].kill();
+      tasks[static_cast<std::size_t>(below(random, 200))].cancel();
+    }
+    for (auto& thread : threads) thread.wait();
+    for (auto& one : tasks) try_to([&] { green::awaitlet(one); });
+  }
+  CHECK(answered > 200);
+}
 
 TEST_CASE("storm: a session conserves its places, and leaves nothing behind") {
   const int fds = test::open_fds();
