@@ -4,6 +4,7 @@
 
 #include <aio/aio.hpp>
 #include <green/green.hpp>
+#include <uvlet/testing.hpp>
 
 #include <mutex>
 #include <optional>

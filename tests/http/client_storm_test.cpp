@@ -3,6 +3,8 @@
 
 #include "client_support.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <random>
 
 using aio::task;
@@ -104,6 +106,7 @@ void storm(http::ClientSession& session, const std::string& url, Random& random,
 // The path of the request, in pieces, after a while: the reply that a client mistakes for another's
 // has the wrong body.
 void echo(green::Socket& socket, Random& random) {
+  socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1);
   for (std::string request; !(request = receive_request(socket)).empty();) {
     const std::size_t path = request.find('/');
     const std::string all = reply(request.substr(path, request.find(' ', path) - path));
