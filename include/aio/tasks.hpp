@@ -42,8 +42,8 @@ class AnyTask {
 };
 
 // The task that runs: that of the outermost coroutine, whose Future create_task gave. False outside
-// of one, and so in coroutines that a green thread awaits, which are part of that. Source:
-// asyncio.current_task.
+// of one, and so in coroutines that a green thread awaits, which are part of that. A task
+// whose result holds its own handle keeps itself alive. Source: asyncio.current_task.
 UVLET_API AnyTask current_task();
 
 // The name of the task that runs; outside of one, of the green thread.
