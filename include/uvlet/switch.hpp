@@ -60,6 +60,15 @@ struct Context {
   void* tsan_fiber = nullptr;
 #endif
 
+#if defined(UVLET_ASAN)
+  void set_stack(const char* low, std::size_t size) noexcept {
+    stack_low = low;
+    stack_size = size;
+  }
+#else
+  void set_stack(const char*, std::size_t) noexcept {}
+#endif
+
 #if defined(UVLET_ASAN) || defined(UVLET_TSAN)
   void stands_on(const Context& other) noexcept {
 #if defined(UVLET_ASAN)
