@@ -129,6 +129,10 @@ TEST_CASE("GreenletExit and TimeoutExpired can be sent like any exception") {
   green::Event<int> event;
   event.send_exception(green::GreenletExit());
   CHECK_THROWS_AS(event.wait(), green::GreenletExit);
+  event.reset();
+  event.send_exception(green::TimeoutExpired(5));
+  CHECK_THROWS_AS(event.wait(), green::TimeoutExpired);
+  CHECK_THROWS_AS(event.wait(1), green::TimeoutExpired);  // sent, and not its own limit
 }
 
 TEST_CASE("the state: fresh, sent, failed") {

@@ -177,17 +177,47 @@ TEST_CASE("each kill is delivered once") {
   CHECK(caught == 3);
 }
 
-TEST_CASE("two kills before the victim runs are both delivered or count as one, never lost") {
-  auto thread = green::spawn([] { green::sleep(test::watchdog); });
+TEST_CASE("two kills of two killers are both delivered") {
+  int kills = 0;
+  auto thread = green::spawn([&] {
+    while (kills < 2) try {
+        green::sleep(test::watchdog);
+      } catch (const GreenletExit&) {
+        ++kills;
+      }
+  });
   green::sleep(0);
   auto a = green::spawn([&] { thread.kill(); });
   auto b = green::spawn([&] { thread.kill(); });
   a.wait();
   b.wait();
+  CHECK(kills == 2);
   CHECK(thread.dead());
 }
 
-TEST_CASE("a victim that is ready already is killed at its wait") {
+TEST_CASE("kills that wait for the end of a Shield count as one") {
+  int kills = 0;
+  green::Event<> go;
+  auto thread = green::spawn([&] {
+    {
+      const green::Shield shield;
+      go.wait();
+    }
+    for (int i = 0; i < 3; ++i) try {
+        green::sleep(0);
+      } catch (const GreenletExit&) {
+        ++kills;
+      }
+  });
+  green::sleep(0);
+  thread.kill();
+  thread.kill();
+  go.send();
+  thread.wait();
+  CHECK(kills == 1);
+}
+
+TEST_CASE("a victim that was woken and has not run since is killed at that wait") {
   green::Event<int> event;
   int got = 0;
   auto thread = green::spawn([&] {
@@ -198,6 +228,7 @@ TEST_CASE("a victim that is ready already is killed at its wait") {
   event.send(1);
   thread.kill();
   CHECK(thread.dead());
+  CHECK(got == 0);
   CHECK_THROWS_AS(thread.wait(), GreenletExit);
 }
 

@@ -1,5 +1,6 @@
 #include <green/greenthread.hpp>
 
+#include "../standard_error.hpp"
 #include "../support.hpp"
 
 #include <aio/aio.hpp>
@@ -394,16 +395,20 @@ TEST_CASE("links take std::ref arguments and move-only functions") {
   CHECK(count == 6);
 }
 
-TEST_CASE("a link that throws ends the links after it, and not the result") {
-  const test::Quiet quiet;
+TEST_CASE("a link that throws ends the links after it, not the result, and is printed") {
+  test::StandardError error;
   test::Log log;
   auto thread = green::spawn([] { return 2; });
+  thread.set_name("linked");
   thread.link([&](green::GreenThread<int>) {
     log("first");
     throw Failure("of a link");
   });
+  thread.link([&](green::GreenThread<int>) { log("second"); });
   CHECK(thread.wait() == 2);
   CHECK(log.text() == "first");
+  CHECK(error.text().find("'linked'") != std::string::npos);
+  CHECK(error.text().find("Failure: of a link") != std::string::npos);
 }
 
 TEST_CASE("a link may block and may link again") {

@@ -1,5 +1,6 @@
 #include <green/thread.hpp>
 
+#include "../standard_error.hpp"
 #include "../support.hpp"
 
 #include <aio/aio.hpp>
@@ -131,12 +132,13 @@ TEST_CASE("a coroutine joins, and a thread can be killed") {
 }
 
 TEST_CASE("a Timeout that leaves its function ends it alone, and is reported") {
-  const test::Quiet quiet;
+  test::StandardError error;
   green::thread thread([] {
     const green::Timeout timeout(0.001);
     green::sleep(test::watchdog);
   });
   thread.join();
+  CHECK(error.text().find("TimeoutExpired: 0.001 seconds") != std::string::npos);
 }
 
 TEST_CASE("sleep_for and sleep_until are never early") {

@@ -213,16 +213,27 @@ TEST_CASE("a TimeoutExpired is not a std::exception") {
   CHECK_THROWS_AS(swallow(), TimeoutExpired);
 }
 
-TEST_CASE("it interrupts a green thread that has the result of a wait already only later") {
+TEST_CASE("it interrupts who was woken by a result and has not run since; the result stays") {
   const test::Quiet quiet;
   green::Event<int> event;
   auto thread = green::spawn([&] {
-    const Timeout timeout(0.05);
+    const Timeout timeout(0.001);
     return event.wait();
   });
   green::sleep(0);
   event.send(4);
-  CHECK(thread.wait() == 4);
+  test::overdue_before_the_next(0.001);
+  CHECK_THROWS_AS(thread.wait(), TimeoutExpired);
+  CHECK(event.wait() == 4);
+}
+
+TEST_CASE("it waits for the next wait of who has its result already") {
+  green::Event<int> event;
+  event.send(4);
+  const Timeout timeout(0.001);
+  test::overdue_before_the_next(0.001);
+  CHECK(event.wait() == 4);
+  CHECK_THROWS_AS(long_sleep(), TimeoutExpired);
 }
 
 // --- with_timeout and its kin --------------------------------------------------------------------
