@@ -1,6 +1,6 @@
 """usage: death_test.py PROGRAMS SANITIZED
 
-Runs each program of programs.cpp as a child process and checks what it says and how it ends.
+Runs each program of this folder as a child process and checks what it says and how it ends.
 SANITIZED is "yes" where a sanitizer takes the signals, or counts the memory, itself.
 """
 
@@ -48,11 +48,30 @@ CASES = [
     ("more_than_max_map_count_with_madvise", 0,
      [r"madvise, parked: 7\d{4}|no such guard: .*MADV_GUARD_INSTALL",
       r"usable: 7|no such guard"], False),
-    ("thread_end_unwinds", 0, [r"alive: 1001", r"left: 0"], True),
+    ("thread_end_unwinds_a_thousand", 0,
+     [r"alive: 1001$", r"^left: 0$", r"^descriptors left: 0$"], True),
+    ("thread_end_unwinds_a_hundred_thousand", 0,
+     [r"alive: 100001$", r"^left: 0$", r"^descriptors left: 0$"], False),
+    ("thread_end_gives_up", 0,
+     [r"would not end with their OS thread:\n\s*green thread \d+ 'immortal', waiting on sleep",
+      r"the thread has ended"], False),
+    ("blocking_after_the_hub_of_a_thread", 0, [r"the hub of this thread has ended"], True),
+    ("waits_while_main_exits", 0, [r"atexit: 7\ndestructor of a static: 7"], True),
+    ("waits_while_a_green_thread_exits", 3, [r"atexit: 7\ndestructor of a static: 7"], True),
+    ("waits_for_the_first_time_while_the_process_exits", 0,
+     [r"atexit: 7\ndestructor of a static: 7"], True),
+    ("main_returns_while_others_wait", 0, [], True),
     ("exit_in_a_green_thread", 3, [], True),
     ("exit_in_a_green_thread_of_another_thread", 3, [], True),
     ("exit_while_a_name_is_looked_up", 0, [r"^exits$"], True),
     ("exception_out_of_noexcept", ABORT, [r"terminate called"], True),
+    ("kill_in_noexcept", ABORT, [r"terminate called"], True),
+    ("kill_in_a_destructor", ABORT, [r"terminate called"], True),
+    ("kill_in_a_shield_in_noexcept", 0, [r"^killed after it$"], True),
+    ("kill_in_a_shield_in_a_destructor", 0, [r"^killed after it$"], True),
+    ("kill_in_a_shield_at_the_end", 0, [r"^not killed$"], True),
+    ("wait_in_the_initialiser_of_a_static", ABORT, [r"terminate called.*recursive_init_error"],
+     True),
     ("thread_not_joined", ABORT, [r"without join\(\) or detach\(\)"], True),
     ("exception_out_of_a_thread", ABORT, [r"terminate called.*std::runtime_error", r"left a thread"],
      True),

@@ -3,6 +3,8 @@
 // Programs that end badly, or nearly. death_test.py runs each as a child process and looks at what
 // it says and how it ends.
 
+#include "programs.hpp"
+
 #include "../fake_resolver.hpp"
 
 #include <aio/aio.hpp>
@@ -13,7 +15,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <map>
 #include <mutex>
 #include <string>
 #include <sys/wait.h>
@@ -264,36 +265,6 @@ void post_that_lacks_a_stack() {
   std::printf("after: '%s'\n", ran.c_str());
 }
 
-struct Counted {
-  static inline int alive = 0;
-  Counted() { ++alive; }
-  ~Counted() {
-    green::sleep(0.001);  // may still wait
-    --alive;
-  }
-};
-
-void thread_end_unwinds() {
-  std::thread([] {
-    for (int i = 0; i < 1000; ++i)
-      green::spawn_n([] {
-        const Counted counted;
-        try {
-          green::sleep(1000);
-        } catch (const green::GreenletExit&) {
-          green::sleep(1000);  // killed again
-        }
-      });
-    aio::create_task([]() -> aio::task<void> {
-      const Counted counted;
-      co_await aio::sleep(1000);
-    }());
-    green::sleep(0.01);
-    std::printf("alive: %d\n", Counted::alive);
-  }).join();
-  std::printf("left: %d\n", Counted::alive);
-}
-
 void exit_in_a_green_thread() {
   auto parked = green::spawn([] { green::sleep(1000); });
   green::spawn([] { std::exit(3); }).wait();
@@ -324,6 +295,21 @@ void overflow_within_malloc() {
 
 void exception_out_of_noexcept() {
   green::spawn([]() noexcept { fail(); }).wait();
+}
+
+// The second one to come finds the initialiser at work, on what it takes for its own stack.
+void wait_in_the_initialiser_of_a_static() {
+  auto initialised = [] {
+    static const int value = [] {
+      green::sleep(0.001);
+      return 1;
+    }();
+    return value;
+  };
+  auto first = green::spawn(initialised);
+  auto second = green::spawn(initialised);
+  first.wait();
+  second.wait();
 }
 
 void uncaught_is_reported() {
@@ -370,47 +356,48 @@ void exit_while_a_name_is_looked_up() {
   std::puts("exits");
 }
 
-const std::map<std::string, void (*)()> programs = {
-    {"overflow_by_recursion", overflow_by_recursion},
-    {"overflow_by_one_big_frame", overflow_by_one_big_frame},
-    {"deadlock_of_main", deadlock_of_main},
-    {"deadlock_by_self_join", deadlock_by_self_join},
-    {"deadlock_of_a_task", deadlock_of_a_task},
-    {"deadlock_of_two_locks_crosswise", deadlock_of_two_locks_crosswise},
-    {"deadlock_on_an_empty_queue", deadlock_on_an_empty_queue},
-    {"no_deadlock_while_others_may_post", no_deadlock_while_others_may_post},
-    {"no_deadlock_while_the_pool_works", no_deadlock_while_the_pool_works},
-    {"blocking_in_a_libuv_callback", blocking_in_a_libuv_callback},
-    {"exception_out_of_a_libuv_callback", exception_out_of_a_libuv_callback},
-    {"hundred_thousand_parked", hundred_thousand_parked},
-    {"too_many_for_mprotect", too_many_for_mprotect},
-    {"post_that_lacks_a_stack", post_that_lacks_a_stack},
-    {"more_than_max_map_count_with_madvise", more_than_max_map_count_with_madvise},
-    {"overflow_with_mprotect", overflow_with_mprotect},
-    {"overflow_on_another_thread", overflow_on_another_thread},
-    {"overflow_within_malloc", overflow_within_malloc},
-    {"thread_end_unwinds", thread_end_unwinds},
-    {"exit_in_a_green_thread", exit_in_a_green_thread},
-    {"exit_in_a_green_thread_of_another_thread", exit_in_a_green_thread_of_another_thread},
-    {"exception_out_of_noexcept", exception_out_of_noexcept},
-    {"uncaught_is_reported", uncaught_is_reported},
-    {"transitions_at_exit", transitions_at_exit},
-    {"transitions_as_a_graph", transitions_as_a_graph},
-    {"transitions_of_a_child", transitions_of_a_child},
-    {"thread_not_joined", thread_not_joined},
-    {"exception_out_of_a_thread", exception_out_of_a_thread},
-    {"overflow_with_detection", overflow_with_detection},
-    {"exit_while_a_name_is_looked_up", exit_while_a_name_is_looked_up},
+const Programs programs = {
+    PROGRAM(overflow_by_recursion),
+    PROGRAM(overflow_by_one_big_frame),
+    PROGRAM(deadlock_of_main),
+    PROGRAM(deadlock_by_self_join),
+    PROGRAM(deadlock_of_a_task),
+    PROGRAM(deadlock_of_two_locks_crosswise),
+    PROGRAM(deadlock_on_an_empty_queue),
+    PROGRAM(no_deadlock_while_others_may_post),
+    PROGRAM(no_deadlock_while_the_pool_works),
+    PROGRAM(blocking_in_a_libuv_callback),
+    PROGRAM(exception_out_of_a_libuv_callback),
+    PROGRAM(hundred_thousand_parked),
+    PROGRAM(too_many_for_mprotect),
+    PROGRAM(post_that_lacks_a_stack),
+    PROGRAM(more_than_max_map_count_with_madvise),
+    PROGRAM(overflow_with_mprotect),
+    PROGRAM(overflow_on_another_thread),
+    PROGRAM(overflow_within_malloc),
+    PROGRAM(exit_in_a_green_thread),
+    PROGRAM(exit_in_a_green_thread_of_another_thread),
+    PROGRAM(exception_out_of_noexcept),
+    PROGRAM(wait_in_the_initialiser_of_a_static),
+    PROGRAM(uncaught_is_reported),
+    PROGRAM(transitions_at_exit),
+    PROGRAM(transitions_as_a_graph),
+    PROGRAM(transitions_of_a_child),
+    PROGRAM(thread_not_joined),
+    PROGRAM(exception_out_of_a_thread),
+    PROGRAM(overflow_with_detection),
+    PROGRAM(exit_while_a_name_is_looked_up),
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto found = argc == 2 ? programs.find(argv[1]) : programs.end();
-  if (found == programs.end()) {
-    std::fprintf(stderr, "usage: programs NAME\n");
-    return 2;
+  for (const Programs& some : {programs, programs_that_end()}) {
+    const auto found = argc == 2 ? some.find(argv[1]) : some.end();
+    if (found == some.end()) continue;
+    found->second();
+    return 0;
   }
-  found->second();
-  return 0;
+  std::fprintf(stderr, "usage: programs NAME\n");
+  return 2;
 }
