@@ -1,5 +1,6 @@
 #include <green/debug.hpp>
 
+#include "../standard_error.hpp"
 #include "../support.hpp"
 
 #include <aio/aio.hpp>
@@ -294,4 +295,26 @@ TEST_CASE("what is seen from a libuv callback is the same") {
     CHECK(green::debug::format_hub_timers().find("sleep") != std::string::npos);
   });
   sleeper.kill();
+}
+
+TEST_CASE(
+    "what ends a green thread is printed while hub_exceptions is on, and GreenletExit never") {
+  test::StandardError error;
+  green::debug::hub_exceptions(false);
+  green::spawn([] { throw std::runtime_error("silent"); });
+  green::spawn_n([] { throw std::runtime_error("silent"); });
+  green::sleep(0);
+  green::debug::hub_exceptions(true);
+  green::spawn([] { throw green::GreenletExit(); });
+  green::spawn_n([] { throw green::GreenletExit(); });
+  auto killed = green::spawn(static_sleeper);
+  green::sleep(0);
+  killed.kill();
+  CHECK(error.text() == "");
+  green::spawn([] { throw std::runtime_error("loud"); });
+  green::spawn_n([] { throw std::runtime_error("loud"); });
+  green::spawn_n([] { throw 5; });
+  green::sleep(0);
+  CHECK(count(error.text(), "ended with std::runtime_error: loud") == 2);
+  CHECK(count(error.text(), "ended with ") == 3);
 }
