@@ -9,7 +9,7 @@ PACKAGES=(
   libuv1-dev libboost-context1.81-dev doctest-dev libssl-dev node-llhttp nlohmann-json3-dev
   liburiparser-dev libpsl-dev zlib1g-dev libbrotli-dev libwslay-dev python3-websockets node-ws
   meson ninja-build pkg-config g++ clang libclang-rt-14-dev clang-format ccache
-  socat netcat-openbsd curl wrk python3 python3-aiohttp
+  socat netcat-openbsd curl openssl wrk python3 python3-aiohttp
 )
 
 quiet=false

@@ -1,4 +1,4 @@
-// Other programs at the other end: socat, nc and python3, as far as they are installed.
+// Other programs at the other end: socat, nc and python3.
 
 #include "sockets.hpp"
 
@@ -14,17 +14,6 @@ using green::OwnedFd;
 using green::Socket;
 
 namespace {
-
-bool installed(const std::string& program) {
-  std::string path = getenv("PATH");
-  for (std::size_t at = 0; at != std::string::npos;) {
-    const std::size_t end = path.find(':', at);
-    if (access((path.substr(at, end - at) + "/" + program).c_str(), X_OK) == 0) return true;
-    at = end == std::string::npos ? end : end + 1;
-  }
-  MESSAGE(program << " is not installed");
-  return false;
-}
 
 // A program that runs until it ends, or this does.
 class Peer {
@@ -67,7 +56,7 @@ Socket connect_to(const Address& where) {
 }  // namespace
 
 TEST_CASE("nc connects over TCP: what it sends arrives, and it prints the answer") {
-  if (!installed("nc")) return;
+  if (!test::peer_installed("nc")) return;
   Socket listener = green::listen(test::anywhere());
   Peer nc({"nc", "-N", "127.0.0.1", std::to_string(listener.getsockname().port())});
   Socket connection = listener.accept().first;
@@ -83,7 +72,7 @@ TEST_CASE("nc connects over TCP: what it sends arrives, and it prints the answer
 }
 
 TEST_CASE("socat echoes over a unix stream and TCP over IPv6, a megabyte both ways at once") {
-  if (!installed("socat")) return;
+  if (!test::peer_installed("socat")) return;
   const test::Folder folder;
   const std::string data(1 << 20, 'e');
   Socket listener = green::listen(Address("::1", 0));
@@ -103,7 +92,7 @@ TEST_CASE("socat echoes over a unix stream and TCP over IPv6, a megabyte both wa
 }
 
 TEST_CASE("socat over datagrams: UDP, and a unix path") {
-  if (!installed("socat")) return;
+  if (!test::peer_installed("socat")) return;
   const test::Folder folder;
   Socket udp(AF_INET, SOCK_DGRAM);
   udp.bind(test::anywhere());
@@ -127,7 +116,7 @@ TEST_CASE("socat over datagrams: UDP, and a unix path") {
 }
 
 TEST_CASE("nc over UDP and over a unix socket") {
-  if (!installed("nc")) return;
+  if (!test::peer_installed("nc")) return;
   const test::Folder folder;
   Socket udp(AF_INET, SOCK_DGRAM);
   udp.bind(test::anywhere());
@@ -148,7 +137,7 @@ TEST_CASE("nc over UDP and over a unix socket") {
 }
 
 TEST_CASE("descriptors pass to python and back") {
-  if (!installed("python3")) return;
+  if (!test::peer_installed("python3")) return;
   const std::string name = "uvlet-python-" + std::to_string(getpid());
   Socket listener = green::listen(Address::unix_path(std::string(1, '\0') + name));
   Peer python({"python3", "-c", R"(

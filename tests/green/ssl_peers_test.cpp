@@ -16,12 +16,6 @@ using test::server_options;
 
 namespace {
 
-bool there_is(const std::string& program) {
-  const bool found = std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) == 0;
-  if (!found) MESSAGE("not there: ", program);
-  return found;
-}
-
 aio::Process start(const std::string& command) {
   aio::ProcessOptions options;
   options.in = options.out = aio::PIPE;
@@ -149,7 +143,7 @@ void stop(aio::Process& process) {
 }  // namespace
 
 TEST_CASE("openssl s_client talks to our server, in TLS 1.3 and 1.2, not before") {
-  if (!there_is("openssl")) return;
+  if (!test::peer_installed("openssl")) return;
   test::in_green_thread([] {
     const Server server(echo);
     for (const std::string version : {"-tls1_3", "-tls1_2"}) {
@@ -164,7 +158,7 @@ TEST_CASE("openssl s_client talks to our server, in TLS 1.3 and 1.2, not before"
 }
 
 TEST_CASE("keys are updated under way, and nothing else happens") {
-  if (!there_is("openssl")) return;
+  if (!test::peer_installed("openssl")) return;
   test::in_green_thread([] {
     Server server(echo);
     aio::Process client = start(s_client(server, "-tls1_3"));
@@ -182,7 +176,7 @@ TEST_CASE("keys are updated under way, and nothing else happens") {
 }
 
 TEST_CASE("a client may not renegotiate") {
-  if (!there_is("openssl")) return;
+  if (!test::peer_installed("openssl")) return;
   test::in_green_thread([] {
     Server server(echo);
     aio::Process client = start(s_client(server, "-tls1_2"));
@@ -197,7 +191,7 @@ TEST_CASE("a client may not renegotiate") {
 }
 
 TEST_CASE("our client talks to openssl s_server, in TLS 1.3 and 1.2, and resumes") {
-  if (!there_is("openssl")) return;
+  if (!test::peer_installed("openssl")) return;
   test::in_green_thread([] {
     for (const std::string version : {"1_3", "1_2"}) {
       Peer peer(s_server("-rev -tls" + version), "ACCEPT 127.0.0.1:");
@@ -215,7 +209,7 @@ TEST_CASE("our client talks to openssl s_server, in TLS 1.3 and 1.2, and resumes
 }
 
 TEST_CASE("curl fetches from our server") {
-  if (!there_is("curl")) return;
+  if (!test::peer_installed("curl")) return;
   test::in_green_thread([] {
     const std::string body = noise(5'000'000);
     Server server(answering(body));
@@ -232,7 +226,7 @@ TEST_CASE("curl fetches from our server") {
 }
 
 TEST_CASE("curl shows its certificate") {
-  if (!there_is("curl")) return;
+  if (!test::peer_installed("curl")) return;
   test::in_green_thread([] {
     aio::SslOptions options = server_options();
     options.ca_certs = certificates().certificate("ca");
@@ -253,7 +247,7 @@ TEST_CASE("curl shows its certificate") {
 }
 
 TEST_CASE("Python's client talks to our server, and leaves it in order") {
-  if (!there_is("python3")) return;
+  if (!test::peer_installed("python3")) return;
   test::in_green_thread([] {
     Server server(echo);
     const std::string port = server.address().substr(server.address().find(':') + 1);
@@ -276,7 +270,7 @@ print("unwrapped"))")) == "True TLSv1.3\nunwrapped\n");
 }
 
 TEST_CASE("our client talks to Python's server, and may go without reading its tickets") {
-  if (!there_is("python3")) return;
+  if (!test::peer_installed("python3")) return;
   test::in_green_thread([] {
     Peer peer(python(R"(
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

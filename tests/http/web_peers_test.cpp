@@ -77,13 +77,6 @@ struct Site {
   std::string url;
 };
 
-bool there(const char* program) {
-  const std::string command = std::string("command -v ") + program + " >/dev/null 2>&1";
-  if (std::system(command.c_str()) == 0) return true;
-  MESSAGE(program, " is not installed");
-  return false;
-}
-
 constexpr const char* aiohttp_client = R"(
 import asyncio, ssl, sys
 import aiohttp
@@ -122,7 +115,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2]))
 }  // namespace
 
 TEST_CASE("curl") {
-  if (!there("curl")) return;
+  if (!test::peer_installed("curl")) return;
   for (const bool secure : {false, true}) {
     CAPTURE(secure);
     const Site site(secure);
@@ -153,7 +146,7 @@ TEST_CASE("aiohttp's client") {
 }
 
 TEST_CASE("wrk gets nothing but answers") {
-  if (!there("wrk")) return;
+  if (!test::peer_installed("wrk")) return;
   for (const bool secure : {false, true}) {
     CAPTURE(secure);
     const Site site(secure);

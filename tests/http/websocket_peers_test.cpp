@@ -238,16 +238,9 @@ Command node(const std::string& script) {
   return {"env", "NODE_PATH=/usr/share/nodejs", "node", "-e", script, "--"};
 }
 
-// Whether a command can be run; a line says so if not.
-bool works(const std::string& command) {
-  const bool found = std::system((command + " >/dev/null 2>&1").c_str()) == 0;
-  if (!found) MESSAGE("does not work here, and is not tested: ", command);
-  return found;
-}
-
-bool has_websockets() { return works("/usr/bin/python3 -c 'import websockets'"); }
-bool has_aiohttp() { return works("/usr/bin/python3 -c 'import aiohttp'"); }
-bool has_node() { return works("NODE_PATH=/usr/share/nodejs node -e \"require('ws')\""); }
+bool has_websockets() { return test::peer_works("/usr/bin/python3 -c 'import websockets'"); }
+bool has_aiohttp() { return test::peer_works("/usr/bin/python3 -c 'import aiohttp'"); }
+bool has_node() { return test::peer_works("NODE_PATH=/usr/share/nodejs node -e \"require('ws')\""); }
 
 class Peer : public test::PeerServer {
  public:
