@@ -4,6 +4,10 @@
 
 #if defined(UVLET_TSAN)
 
+// A child of a test's may start threads.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+
 // libuv closes descriptors by raw system calls, which the tool does not see: for it, who gets the
 // same number next, on another thread, races with the one before. The count that keeps an exception
 // object alive for several threads is atomic, but inside libstdc++, where the tool does not see it.
