@@ -15,7 +15,7 @@ using sim::require;
 using std::chrono::nanoseconds;
 
 constexpr nanoseconds limit(1'000'000);
-constexpr int seeds = 10;
+constexpr std::uint64_t seeds = 20;
 
 // Each of them: wait() gives whether it got what give() gives, within a limit or without one;
 // is_left() takes it if it is still there.
@@ -165,19 +165,27 @@ bool within_a_timeout(Kind& kind) {
   return green::with_timeout_or(limit, false, [&] { return kind.wait(); });
 }
 
+// With `delays` the time may be over before who was given something runs.
+template <class Kind, class Wait>
+void try_the_edge(std::uint64_t seed, bool delays, bool giver_first, Wait wait) {
+  uvlet::testing::SimulationOptions options(seed);
+  options.faults.early_timeouts = delays ? 0.5 : 0;
+  uvlet::testing::simulate(options, [&] {
+    const bool before = gets<Kind>(limit - nanoseconds(1), giver_first, wait);
+    require(before || delays, "it came in time");
+    gets<Kind>(limit, giver_first, wait);
+    const bool after = gets<Kind>(limit + nanoseconds(1), giver_first, wait);
+    require(!after || delays, "it came too late");
+  });
+}
+
 template <class Kind>
 void at_the_edge() {
-  for (int seed = 0; seed < seeds; ++seed) {
-    for (const bool giver_first : {false, true}) {
-      for (auto wait : {within_its_limit<Kind>, within_a_timeout<Kind>}) {
-        uvlet::testing::simulate(static_cast<std::uint64_t>(seed), [&] {
-          require(gets<Kind>(limit - nanoseconds(1), giver_first, wait), "it came in time");
-          gets<Kind>(limit, giver_first, wait);
-          require(!gets<Kind>(limit + nanoseconds(1), giver_first, wait), "it came too late");
-        });
-      }
-    }
-  }
+  for (std::uint64_t seed = 0; seed < seeds; ++seed)
+    for (const bool delays : {false, true})
+      for (const bool giver_first : {false, true})
+        for (auto wait : {within_its_limit<Kind>, within_a_timeout<Kind>})
+          try_the_edge<Kind>(seed, delays, giver_first, wait);
 }
 
 }  // namespace
