@@ -233,3 +233,38 @@ TEST_CASE("the hub's count of timers follows sleeps and kills") {
   thread.kill();
   CHECK(hub.stats().timers == before);
 }
+
+TEST_CASE("a timer that expires may cancel itself and others, start anew, or be destroyed") {
+  test::Log log;
+  TimerHeap heap;
+  Probe a(log, "a"), b(log, "b"), c(log, "c");
+  a.action = [&] {
+    a.cancel_timer();  // it is not pending any more
+    b.cancel_timer();
+    c.cancel_timer();
+    heap.start(c, 10);
+    if (log.entries().size() < 2) heap.start(a, 10);
+  };
+  heap.start(a, 10);
+  heap.start(b, 10);
+  heap.start(c, 20);
+  heap.fire(30);
+  CHECK(log.text() == "a");  // what was started meanwhile waits for the next call
+  heap.fire(30);
+  CHECK(log.text() == "a c a");
+  CHECK(heap.size() == 1);
+
+  struct OfItself final : uvlet::Timer {
+    explicit OfItself(int& counter) : counted(counter) {}
+    void expire() noexcept override { delete this; }
+    test::Counted counted;
+  };
+  int alive = 0;
+  for (const Time deadline : {5, 7, 6, 7}) heap.start(*new OfItself(alive), deadline);
+  CHECK(alive == 4);
+  heap.fire(6);
+  CHECK(alive == 2);
+  heap.fire(7);
+  CHECK(alive == 0);
+  CHECK(heap.size() == 1);
+}
