@@ -136,9 +136,11 @@ struct OfFuture {
 template <class Kind, class Wait>
 bool gets(nanoseconds after, bool giver_first, Wait wait) {
   Kind kind;
+  bool given = false;
   auto start = [&](bool giver) {
     return giver ? green::spawn([&] {
       green::sleep(after);
+      given = true;
       kind.give();
       return false;
     })
@@ -149,7 +151,8 @@ bool gets(nanoseconds after, bool giver_first, Wait wait) {
   auto second = start(!giver_first);
   green::sleep(0);
   const bool got = giver_first ? second.wait() : first.wait();
-  green::sleep(2 * limit);  // it is given by now
+  while (!given) green::sleep(limit);
+  uvlet::testing::wait_all_blocked();
   require(got != kind.is_left(got), "it is lost, or came twice");
   require(!kind.is_left(true), "it came twice");
   (giver_first ? first : second).wait();
@@ -218,4 +221,26 @@ TEST_CASE("a byte that comes at the end of a time limit is received or still the
 
 TEST_CASE("a result that is set at the end of a time limit is given or still there") {
   at_the_edge<OfFuture>();
+}
+
+TEST_CASE("time limits of seven weeks, whose milliseconds do not fit in 32 bits, end in order") {
+  uvlet::testing::simulate({}, [] {
+    const std::chrono::milliseconds weeks(std::int64_t{1} << 32);
+    const std::chrono::milliseconds second(1000);
+    std::vector<int> ended;
+    const uvlet::Time start = uvlet::Hub::get().now();
+    auto sleeps = [&](int number, std::chrono::milliseconds time) {
+      return green::spawn([&ended, start, number, time] {
+        green::sleep(time);
+        require(nanoseconds(uvlet::Hub::get().now() - start) >= time, "it ended early");
+        ended.push_back(number);
+      });
+    };
+    auto last = sleeps(3, weeks + second);
+    auto first = sleeps(0, second);
+    auto third = sleeps(2, weeks);
+    auto second_one = sleeps(1, weeks - second);
+    require(!green::move_on_after(2 * weeks, [&] { green::sleep(3 * weeks); }), "it never ended");
+    require(ended == std::vector{0, 1, 2, 3}, "another order");
+  });
 }

@@ -487,3 +487,20 @@ TEST_CASE("green threads that compute for long between their yields do not keep 
   done = true;
   for (auto& thread : busy) thread.wait();
 }
+
+TEST_CASE("a sleeper of many weeks lets the loop wait, and not spin") {
+  uvlet::Hub& hub = uvlet::Hub::current();
+  auto sleeper = green::spawn([] { green::sleep(std::chrono::hours(24 * 50)); });
+  green::sleep(0);
+  const std::uint64_t polls = hub.stats().polls;
+  green::Event<> event;
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    hub.post([&] { event.send(); });
+  });
+  event.wait();
+  other.join();
+  CHECK(hub.stats().polls - polls < 100);
+  CHECK_FALSE(sleeper.dead());
+  sleeper.kill();
+}
