@@ -2,17 +2,17 @@
 
 #include <atomic>
 #include <mutex>
+#include <type_traits>
 
 namespace uvlet::inline UVLET_ABI {
 namespace {
 
 std::atomic<std::uint64_t> last_number{0};
 
-// Guards the keys' lists. Never destroyed: keys and Roots may outlive this file's statics.
-std::mutex& lists_mutex() {
-  static std::mutex* const mutex = new std::mutex;
-  return *mutex;
-}
+// Guards the keys' lists. There is nothing to destroy: keys and Roots may outlive this file's
+// statics.
+constinit std::mutex lists_mutex;
+static_assert(std::is_trivially_destructible_v<std::mutex>);
 
 void forget(Root& root, const LocalValue& value) noexcept {
   LocalValue** place = &root.locals;
@@ -29,7 +29,7 @@ LocalKey::LocalKey() noexcept : number_(++last_number) {}
 LocalKey::~LocalKey() {
   List<LocalValue> own;
   {
-    const std::lock_guard lock(lists_mutex());
+    const std::lock_guard lock(lists_mutex);
     while (!values_.empty()) {
       LocalValue* value = values_.pop_front();
       if (value->root->hub != Hub::existing()) continue;
@@ -47,7 +47,7 @@ void LocalKey::add(std::unique_ptr<LocalValue> value) noexcept {
   added->number = number_;
   added->next = root.locals;
   root.locals = added;
-  const std::lock_guard lock(lists_mutex());
+  const std::lock_guard lock(lists_mutex);
   values_.push_back(added);
 }
 
@@ -57,7 +57,7 @@ void Root::free_locals() noexcept {
   while (LocalValue* value = locals) {
     locals = value->next;
     {
-      const std::lock_guard lock(lists_mutex());
+      const std::lock_guard lock(lists_mutex);
       value->unlink();
     }
     delete value;
