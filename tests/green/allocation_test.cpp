@@ -127,21 +127,6 @@ void cancels_a_future() {
   check(future.cancelled());
 }
 
-void cancels_a_task() {
-  auto task = aio::create_task([]() -> aio::task<void> { co_await aio::sleep(test::watchdog); }());
-  struct Cancelled {
-    aio::Future<void>& of;
-    ~Cancelled() {
-      while (!of.done()) try {
-          of.cancel();
-          green::sleep(0);
-        } catch (const std::bad_alloc&) {
-        }
-    }
-  } cancelled{task};
-  green::sleep(0);
-}
-
 void calls_back() {
   auto future = aio::Future<int>::create();
   int called = 0;
@@ -281,7 +266,6 @@ EACH_FAILS(links)
 EACH_FAILS(uses_a_local)
 EACH_FAILS(sets_a_result)
 EACH_FAILS(cancels_a_future)
-EACH_FAILS(cancels_a_task)
 EACH_FAILS(calls_back)
 EACH_FAILS(awaits)
 EACH_FAILS(locks)
