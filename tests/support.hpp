@@ -91,10 +91,12 @@ struct Counted {
   int* alive;
 };
 
-// Whether a program of others is there to be tested against: whether this shell command succeeds. If
-// not, a line says so, or the test fails where the environment says UVLET_TEST_PEERS=required.
+// Whether a program of others is there to be tested against: whether this shell command succeeds.
+// If not, a line says so, or the test fails where the environment says UVLET_TEST_PEERS=required.
 bool peer_works(const std::string& command);
-inline bool peer_installed(const std::string& program) { return peer_works("command -v " + program); }
+inline bool peer_installed(const std::string& program) {
+  return peer_works("command -v " + program);
+}
 
 // Silences the report of exceptions that a test throws on purpose.
 struct Quiet {
