@@ -1,6 +1,6 @@
 #include <green/message.hpp>
 
-#include <aio/getaddrinfo.hpp>
+#include <green/socket_call.hpp>
 #include <uvlet/hub.hpp>
 
 #include <algorithm>
@@ -185,8 +185,8 @@ class SendMessage final : public uvlet::Operation<SendMessage, uvlet::IoWait> {
 
 class Writable final : public uvlet::Operation<Writable, uvlet::IoWait> {
  public:
-  Writable(Descriptor* descriptor, std::optional<Duration> limit) noexcept
-      : Operation(descriptor, Direction::write, limit) {}
+  explicit Writable(Descriptor* descriptor) noexcept
+      : Operation(descriptor, Direction::write, std::nullopt) {}
   Writable(Writable&&) = default;
   void result() const { check("send"); }
 
@@ -195,12 +195,11 @@ class Writable final : public uvlet::Operation<Writable, uvlet::IoWait> {
 };
 
 // Waits for room in a unix peer's socket. The kernel tells a socket that is connected to it.
-aio::task<void> room_at(Shared socket, std::optional<Duration> limit, Address::Raw to) {
+aio::task<void> room_at(Address::Raw to) {
   OwnedFd probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe || ::connect(probe.get(), to.get(), to.length) < 0) fail(errno, "send");
   Descriptor descriptor(probe.release(), false);
-  const SharedDescriptor::WriterElsewhere here(*socket, descriptor);
-  Writable room(&descriptor, limit);
+  Writable room(&descriptor);
   co_await std::move(room);
 }
 
@@ -216,26 +215,17 @@ aio::task<std::size_t> send_message(Shared socket, std::optional<Duration> limit
                                 " descriptors in one message");
   if (!fds.empty() && data.empty() && socket->stream())
     throw std::invalid_argument("sendmsg: descriptors need a byte of data to go with");
-  if (to && !to->resolved()) {
-    int family = AF_UNSPEC;
-    socklen_t length = sizeof family;
-    getsockopt(socket->fd(), SOL_SOCKET, SO_DOMAIN, &family, &length);
-    const std::vector<Address> found = co_await aio::detail::resolve(*to, family);
-    to = found.front();
-  }
+  const CallLimit whole(limit);
   Address::Raw raw{};
-  if (to) raw = to->raw();
-  uvlet::Hub& hub = uvlet::Hub::get();
-  const uvlet::Time deadline = limit ? uvlet::deadline_after(hub.now(), *limit) : uvlet::never;
-  for (std::optional<Duration> left = limit;;) {
-    socket->refuse_second_writer();
-    SendMessage sending(socket.get(), left, data, to ? &raw : nullptr, fds);
+  if (to) {
+    const Address found = co_await address_for(socket, limit, *to, "send");
+    raw = found.raw();
+  }
+  for (;;) {
+    SendMessage sending(socket.get(), whole.left("send"), data, to ? &raw : nullptr, fds);
     const std::optional<std::size_t> sent = co_await std::move(sending);
     if (sent) co_return *sent;
-    if (limit && limit->seconds() == 0) fail(EAGAIN, "send");
-    if (limit) left = static_cast<double>(deadline - hub.now()) * 1e-9;
-    if (left && left->seconds() == 0) fail(ETIMEDOUT, "send");
-    co_await room_at(socket, left, raw);
+    co_await for_writer(socket, whole.left("send"), room_at(raw), "send");
   }
 }
 

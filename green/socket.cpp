@@ -2,6 +2,7 @@
 #include <uvlet/handshake.hpp>
 
 #include <green/file_state.hpp>
+#include <green/socket_call.hpp>
 
 #include <fcntl.h>
 #include <system_error>
@@ -158,32 +159,72 @@ int Socket::require(const char* call) const {
   return fileno();
 }
 
-aio::task<void> Socket::bind_async(Address address) {
-  const int family = address.resolved() ? AF_UNSPEC : getsockopt(SOL_SOCKET, SO_DOMAIN);
-  const std::vector<Address> found = co_await aio::detail::resolve(std::move(address), family);
-  const Address::Raw raw = found.front().raw();
-  check(::bind(require("bind"), raw.get(), raw.length), "bind");
+// These do not refer to the Socket: it may be moved, or closed and destroyed, while they wait.
+namespace {
+
+using Shared = std::shared_ptr<detail::SharedDescriptor>;
+
+aio::task<void> bind_to(Shared socket, std::optional<Duration> limit, Address address) {
+  const std::string call = "bind to " + address.str();
+  if (!socket) fail(EBADF, call.c_str());
+  const Address found = co_await detail::address_for(socket, limit, address, call.c_str());
+  const Address::Raw raw = found.raw();
+  check(::bind(socket->fd(), raw.get(), raw.length), call.c_str());
 }
 
-void Socket::listen(int backlog) { check(::listen(require("listen"), backlog), "listen"); }
-
-aio::task<int> Socket::connect_ex_async(Address address) {
-  if (closed()) co_return EBADF;
-  const int family = address.resolved() ? AF_UNSPEC : getsockopt(SOL_SOCKET, SO_DOMAIN);
-  const std::vector<Address> found = co_await aio::detail::resolve(std::move(address), family);
-  uvlet::Connect connecting(descriptor_.get(), timeout_, found.front());
+aio::task<void> connect_to(Shared socket, std::optional<Duration> limit, Address address) {
+  const std::string call = "connect to " + address.str();
+  if (!socket) fail(EBADF, call.c_str());
+  const detail::CallLimit whole(limit);
+  const Address found = co_await detail::address_for(socket, limit, address, call.c_str());
+  uvlet::Connect connecting(socket.get(), whole.left(call.c_str()), found);
   const int error = co_await std::move(connecting);
-  if (error == 0) {
-    uvlet::Handshake handshaking(descriptor_.get(), timeout_);
-    co_await std::move(handshaking);
+  if (error != 0) fail(error, call.c_str());
+  if (!socket->transport()) co_return;
+  uvlet::Handshake handshaking(socket.get(), whole.left(call.c_str()));
+  co_await std::move(handshaking);
+}
+
+aio::task<int> errno_of(aio::task<void> call) {
+  try {
+    co_await std::move(call);
+    co_return 0;
+  } catch (const std::system_error& error) {
+    if (error.code().category() != std::generic_category()) throw;
+    co_return error.code().value();
   }
-  co_return error;
+}
+
+}  // namespace
+
+aio::task<Address> detail::address_for(Shared socket, std::optional<Duration> limit,
+                                       Address address, const char* call) {
+  if (address.resolved()) co_return address;
+  if (const std::optional<Address> number = aio::detail::numeric(address)) co_return *number;
+  int family = AF_UNSPEC;
+  socklen_t length = sizeof family;
+  ::getsockopt(socket->fd(), SOL_SOCKET, SO_DOMAIN, &family, &length);
+  auto look_up = aio::detail::resolve(std::move(address), family);
+  const auto found = co_await for_writer(std::move(socket), limit, std::move(look_up), call);
+  co_return found.front();
+}
+
+aio::task<void> Socket::bind_async(Address address) {
+  return bind_to(descriptor_, timeout_, std::move(address));
+}
+
+void Socket::listen(int backlog) {
+  if (::listen(require("listen"), backlog) == 0) return;
+  const int error = errno;
+  fail(error, ("listen on " + getsockname().str()).c_str());
 }
 
 aio::task<void> Socket::connect_async(Address address) {
-  const std::string where = "connect to " + address.str();
-  const int error = co_await connect_ex_async(std::move(address));
-  if (error != 0) fail(error, where.c_str());
+  return connect_to(descriptor_, timeout_, std::move(address));
+}
+
+aio::task<int> Socket::connect_ex_async(Address address) {
+  return errno_of(connect_async(std::move(address)));
 }
 
 void Socket::shutdown(int how) {
@@ -203,7 +244,7 @@ void Socket::close() noexcept {
 int Socket::detach() noexcept {
   if (!descriptor_) return -1;
   closed_ = std::move(descriptor_);
-  return closed_->give_up();
+  return closed_->detach();
 }
 
 Socket Socket::dup() const {

@@ -93,8 +93,9 @@ class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
 
 // A socket whose calls block the green thread, never the hub: one reader and one writer at a time.
 // Move-only; closed by the destructor. After close, detach or a move fileno() is -1 and calls fail
-// with EBADF. Failures are system_error with the errno. Every blocking call obeys settimeout and
-// has a twin x_async; the socket must outlive the wait. Source: eventlet.green.socket.
+// with EBADF. Failures are system_error with the errno. Every blocking call obeys settimeout, the
+// look-up of a name in it included, and has a twin x_async. Whoever waits in a Socket that is closed
+// or destroyed gets EBADF. Source: eventlet.green.socket.
 class UVLET_API Socket {
  public:
   explicit Socket(int family = AF_INET, int type = SOCK_STREAM, int protocol = 0);
@@ -104,7 +105,8 @@ class UVLET_API Socket {
   Socket& operator=(Socket&&) noexcept;
   ~Socket();
 
-  // A name is looked up first. Blocks the green thread. Cancel point.
+  // A name is looked up first, as it is by whoever connects or sends to one: in the place of the
+  // writer. Blocks the green thread. Cancel point.
   void bind(const Address& address) { detail::drive(bind_async(address)); }
   aio::task<void> bind_async(Address address);
   void listen(int backlog = 128);

@@ -32,6 +32,10 @@ UVLET_API task<std::pair<std::string, std::string>> getnameinfo(
 
 namespace detail {
 
+// What is an address already, in any of its forms: "127.0.0.1", "127.1", "::1", "fe80::1%eth0".
+// Nothing: a name. Throws gaierror for an unknown interface.
+UVLET_API std::optional<Address> numeric(const Address& address);
+
 // An address as it is, a name looked up. Never empty. AF_UNSPEC: of any family.
 UVLET_API task<std::vector<Address>> resolve(Address address, int family = AF_UNSPEC);
 

@@ -35,6 +35,7 @@ class UVLET_API IoRequest {
   virtual std::string subject() const { return {}; }
 
   int error_number = 0;        // the errno it failed with
+  bool elsewhere = false;      // it does not wait for readiness: who knows more calls retry()
   const void* user = nullptr;  // of several that share the descriptor, whose call it is
 
  protected:
@@ -119,6 +120,7 @@ class UVLET_API Descriptor {
   struct Watch;
   friend struct Watch;
   void arm(Direction direction);
+  bool watched(Direction direction) const noexcept;
   bool wants(Direction direction) const noexcept;
   int release() noexcept;
   void forget_watch() noexcept;

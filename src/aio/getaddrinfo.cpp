@@ -99,28 +99,28 @@ std::optional<Address> scoped(const std::string& host, std::uint16_t port) {
   return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&ip), sizeof ip);
 }
 
-// What is an address already, in any of its forms: "127.0.0.1", "127.1", "0x7f000001", "::1".
-std::optional<Address> numeric(const std::string& host, std::uint16_t port) {
-  Address address(host, port);
-  if (host.empty()) return {};
+}  // namespace
+
+std::optional<Address> detail::numeric(const Address& address) {
   if (address.resolved()) return address;
-  if (auto with_scope = scoped(host, port)) return with_scope;
+  const std::string& host = address.host();
+  if (auto with_scope = scoped(host, address.port())) return with_scope;
   sockaddr_in ip{};
   if (host.find_first_not_of("0123456789abcdefABCDEFxX.") != std::string::npos ||
       inet_aton(host.c_str(), &ip.sin_addr) == 0)
     return {};
   ip.sin_family = AF_INET;
-  ip.sin_port = htons(port);
+  ip.sin_port = htons(address.port());
   return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&ip), sizeof ip);
 }
-
-}  // namespace
 
 task<std::vector<Address>> getaddrinfo(std::string host, std::uint16_t port, int family,
                                        std::optional<Duration> timeout) {
   if (family != AF_UNSPEC && family != AF_INET && family != AF_INET6)
     throw uvlet::gaierror(EAI_FAMILY, host);
-  if (const std::optional<Address> address = numeric(host, port)) {
+  const std::optional<Address> address =
+      host.empty() ? std::nullopt : detail::numeric(Address(host, port));
+  if (address) {
     if (family != AF_UNSPEC && family != address->family())
       throw uvlet::gaierror(EAI_ADDRFAMILY, host);
     std::vector<Address> itself(1, *address);

@@ -63,12 +63,21 @@ void Descriptor::forget_watch() noexcept {
 
 void Descriptor::arm(Direction direction) {
   if (!watch_) watch_ = Watch::make(Hub::get(), *this).release();
+  if (!watched(direction)) return;
   const int asked = transport_ ? watch_->wanted() : event_of(direction);
   if (const int error = watch_->set(watch_->armed | asked); error != 0) refuse_wait(fd_, error);
 }
 
+// Somebody waits for this readiness.
+bool Descriptor::watched(Direction direction) const noexcept {
+  const IoRequest* request = requests_[static_cast<int>(direction)];
+  return request && !request->elsewhere;
+}
+
 bool Descriptor::wants(Direction direction) const noexcept {
-  return transport_ ? transport_->wants(direction, requests_[0], requests_[1]) : taken(direction);
+  return transport_
+             ? transport_->wants(direction, watched(Direction::read), watched(Direction::write))
+             : watched(direction);
 }
 
 void Descriptor::update_watch() noexcept {
