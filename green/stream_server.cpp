@@ -23,7 +23,7 @@ struct Connection : uvlet::Link {
   // Its handler may have closed it, or passed it on.
   void end_reading() const noexcept {
     const auto open = socket.lock();
-    if (open && open->fd() >= 0) ::shutdown(open->fd(), SHUT_RD);
+    if (open && open->fd() >= 0) open->shutdown(SHUT_RD);
   }
 
   Shared server;

@@ -242,7 +242,7 @@ uvlet::Descriptor& Stream::descriptor() const { return state().descriptor; }
 
 void detail::WeakStream::end_reading() const noexcept {
   const std::shared_ptr<StreamOwner> open = owner_.lock();
-  if (open && open->state->open()) ::shutdown(open->state->descriptor.fd(), SHUT_RD);
+  if (open && open->state->open()) open->state->descriptor.shutdown(SHUT_RD);
 }
 
 task<Stream> open_connection(Address address, std::optional<Address> local) {

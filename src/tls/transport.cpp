@@ -59,6 +59,7 @@ ssize_t TlsTransport::take_input(char* data, std::size_t bytes) noexcept {
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return -EAGAIN;
     if (got < 0) return -(read_error_ = errno);
     ended_ = got == 0;
+    if (ended_ && reading_over_ && state_ == State::open) return -EAGAIN;
     short_read_ = static_cast<std::size_t>(got) < receive_bytes;
     input_ = {received, static_cast<std::size_t>(got)};
   }
@@ -219,7 +220,7 @@ ssize_t TlsTransport::read(Descriptor& descriptor, char* data, std::size_t bytes
     if (const int result = SSL_read_ex(ssl_.get(), data + total, bytes - total, &got);
         result != 1) {
       const int error = outcome(result);
-      if (total == 0) return error;
+      if (total == 0) return error == -EAGAIN && ended_ && reading_over_ ? 0 : error;
       return static_cast<ssize_t>(total);
     }
     total += got;
@@ -305,6 +306,7 @@ int TlsTransport::flush(Descriptor&) noexcept {
 }
 
 int TlsTransport::shutdown(Descriptor& descriptor, int how) noexcept {
+  if (how != SHUT_WR) reading_over_ = true;
   if (how != SHUT_RD && state_ == State::open && failure_.error == 0) {
     ERR_clear_error();
     SSL_shutdown(ssl_.get());

@@ -76,8 +76,9 @@ class TlsTransport final : public uvlet::Transport {
   std::string kept_input_;
   bool short_read_ = false;  // the last one
   int read_error_ = 0;
-  bool ended_ = false;  // the peer's FIN has come
-  std::string output_;  // for the system to take
+  bool ended_ = false;         // the peer's FIN has come
+  bool reading_over_ = false;  // we have shut down that direction: no end is missed
+  std::string output_;         // for the system to take
   std::size_t pushed_ = 0;
   int write_error_ = 0;
   bool heard_ = false;       // data has come

@@ -203,6 +203,38 @@ TEST_CASE("what was written before close arrives, and then the end") {
   });
 }
 
+TEST_CASE("a server that stops ends connections in order, busy ones after their answer") {
+  run([]() -> task<void> {
+    aio::Event has_request, may_reply;
+    int ended = 0;
+    auto handler = [&](Stream stream) -> task<void> {
+      for (;;) {
+        const std::string data = co_await stream.read(100);
+        if (data.empty()) break;
+        has_request.set();
+        co_await may_reply.wait();
+        stream.write("answer");
+      }
+      ++ended;
+    };
+    Server server = co_await aio::start_server(handler, Address("127.0.0.1", 0), server_options());
+    Stream idle = co_await aio::open_connection(server.getsockname(), client_options());
+    Stream busy = co_await aio::open_connection(server.getsockname(), client_options());
+    busy.write("request");
+    co_await has_request.wait();
+    auto stopping = aio::create_task(server.stop(test::watchdog));
+    const std::string nothing = co_await idle.read(100);
+    CHECK(nothing == "");
+    may_reply.set();
+    const std::string answer = co_await busy.readexactly(6);
+    CHECK(answer == "answer");
+    const std::string end = co_await busy.read(100);
+    CHECK(end == "");
+    co_await stopping;
+    CHECK(ended == 2);
+  });
+}
+
 TEST_CASE("a stream that is cut short throws, and so does writing to who is gone") {
   run([]() -> task<void> {
     auto [client, server] = stream_pair();

@@ -1,6 +1,9 @@
 #include "../ssl_support.hpp"
 #include "../support.hpp"
 
+#include <green/event.hpp>
+#include <green/stream_server.hpp>
+
 #include <fstream>
 #include <openssl/ssl.h>
 #include <random>
@@ -129,6 +132,64 @@ TEST_CASE("a client that sends, closes and never reads is read to its end") {
       CHECK(test::read_all(server) == "all there is");
       client.wait();
     }
+  });
+}
+
+TEST_CASE("who shuts down reading reads what has come, then the end, and can still answer") {
+  test::in_green_thread([] {
+    for (const bool reads_first : {false, true}) {
+      SslPair pair = ssl_pair();
+      pair.client.sendall("request");
+      if (reads_first) CHECK(pair.server.recv(100) == "request");
+      pair.server.shutdown(SHUT_RD);
+      CHECK(test::read_all(pair.server) == (reads_first ? "" : "request"));
+      CHECK(pair.server.recv(100) == "");
+      pair.server.sendall("answer");
+      pair.server.close();
+      CHECK(test::read_all(pair.client) == "answer");
+    }
+  });
+}
+
+TEST_CASE("shutting down reading wakes the reader with the end") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    auto reader = green::spawn([&] { return pair.server.recv(100); });
+    green::sleep(0.001);
+    pair.server.shutdown(SHUT_RD);
+    CHECK(reader.wait() == "");
+  });
+}
+
+TEST_CASE("a server that stops ends idle connections in order, and busy ones after their answer") {
+  test::in_green_thread([] {
+    green::Event<> has_request, may_reply;
+    int ended = 0;
+    auto handle = [&](Socket socket, const green::Address&) {
+      for (std::string line; !(line = socket.recv(100)).empty();) {
+        has_request.send();
+        may_reply.wait();
+        socket.sendall("answer");
+      }
+      ++ended;
+    };
+    Socket listener = green::listen(green::Address("127.0.0.1", 0));
+    green::StreamServer server(green::wrap_ssl(std::move(listener), server_options()), handle);
+    server.start();
+    const auto connect = [&] {
+      Socket client = green::wrap_ssl(green::connect(server.address()), client_options());
+      return client;
+    };
+    Socket idle = connect();
+    Socket busy = connect();
+    busy.sendall("request");
+    has_request.wait();
+    auto stopping = green::spawn([&] { server.stop(test::watchdog); });
+    CHECK(test::read_all(idle) == "");
+    may_reply.send();
+    CHECK(test::read_all(busy) == "answer");
+    stopping.wait();
+    CHECK(ended == 2);
   });
 }
 

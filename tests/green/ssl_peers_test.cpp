@@ -2,6 +2,8 @@
 #include "../support.hpp"
 
 #include <aio/subprocess.hpp>
+#include <green/event.hpp>
+#include <green/stream_server.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -266,6 +268,34 @@ print(received == data, client.version())
 client.unwrap()
 print("unwrapped"))")) == "True TLSv1.3\nunwrapped\n");
     CHECK(server.failures == "");
+  });
+}
+
+TEST_CASE("Python's client sees the end, and no truncation, of a server that stops") {
+  if (!there_is("python3")) return;
+  test::in_green_thread([] {
+    green::Event<> begun;
+    auto handle = [&](Socket socket, const Address&) {
+      CHECK(socket.recv(100) == "request");
+      begun.send();
+      CHECK(socket.recv(100) == "");
+      socket.sendall("answer");
+    };
+    Socket listener = green::listen(Address("127.0.0.1", 0));
+    green::StreamServer server(green::wrap_ssl(std::move(listener), server_options()), handle);
+    server.start();
+    auto client = green::spawn([&] {
+      return run(python(R"(
+context = ssl.create_default_context(cafile=ca)
+raw = socket.create_connection(("127.0.0.1", )" +
+                        std::to_string(server.address().port()) + R"())
+client = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+client.sendall(b"request")
+print(client.recv(100), client.recv(100)))"));
+    });
+    begun.wait();
+    server.stop(test::watchdog);
+    CHECK(client.wait() == "b'answer' b''\n");
   });
 }
 
