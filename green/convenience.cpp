@@ -1,7 +1,6 @@
 #include <aio/connect.hpp>
 #include <green/convenience.hpp>
 
-#include <cerrno>
 #include <system_error>
 #include <unistd.h>
 
@@ -40,9 +39,7 @@ std::pair<Socket, Address> detail::accept_patiently(Socket& listener) {
     try {
       return listener.accept();
     } catch (const std::system_error& error) {
-      const int number = error.code().value();
-      if (number == ECONNABORTED) continue;
-      if (!uvlet::out_of_resources(number)) throw;
+      if (!uvlet::out_of_resources(error.code().value())) throw;
     }
     sleep(uvlet::accept_pause_seconds);  // until others give descriptors back
   }

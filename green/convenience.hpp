@@ -30,7 +30,7 @@ struct StopServe {};
 
 namespace detail {
 
-// The next connection; waits out what will pass: EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED.
+// The next connection; waits out what will pass: EMFILE, ENFILE, ENOBUFS, ENOMEM.
 UVLET_API std::pair<Socket, Address> accept_patiently(Socket& listener);
 
 // One call of serve, for as long as it runs. The first handler that fails interrupts it; later ones

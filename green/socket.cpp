@@ -99,9 +99,8 @@ Accept::~Accept() {
 
 bool Accept::attempt() noexcept {
   sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  const int fd = accept4(this->fd(), reinterpret_cast<sockaddr*>(&storage), &length,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+  socklen_t length = 0;
+  const int fd = uvlet::accept_connection(this->fd(), storage, length);
   if (fd < 0) return accept_failed(errno);
   accepted_ = fd;
   try {

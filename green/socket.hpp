@@ -94,8 +94,8 @@ class UVLET_API Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
 // A socket whose calls block the green thread, never the hub: one reader and one writer at a time.
 // Move-only; closed by the destructor. After close, detach or a move fileno() is -1 and calls fail
 // with EBADF. Failures are system_error with the errno. Every blocking call obeys settimeout, the
-// look-up of a name in it included, and has a twin x_async. Whoever waits in a Socket that is closed
-// or destroyed gets EBADF. Source: eventlet.green.socket.
+// look-up of a name in it included, and has a twin x_async. Whoever waits in a Socket that is
+// closed or destroyed gets EBADF. Source: eventlet.green.socket.
 class UVLET_API Socket {
  public:
   explicit Socket(int family = AF_INET, int type = SOCK_STREAM, int protocol = 0);
@@ -111,7 +111,8 @@ class UVLET_API Socket {
   aio::task<void> bind_async(Address address);
   void listen(int backlog = 128);
 
-  // The next connection, and who made it. Blocks the green thread. Cancel point.
+  // The next connection, and who made it; those that failed meanwhile are passed over. Blocks the
+  // green thread. Cancel point.
   std::pair<Socket, Address> accept() { return uvlet::block(accept_async()); }
   detail::Accept accept_async() { return {descriptor_.get(), timeout_}; }
 

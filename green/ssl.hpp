@@ -18,10 +18,10 @@ using aio::SslOptions;
 // The socket, encrypted. A connected one shakes hands now, within its settimeout. One that is not
 // connected does so in connect(). A listener's accept() gives sockets that shake hands at their
 // first recv or send, which throws what goes wrong: a peer that stalls holds up no other.
-// recv gives "" only if the peer has said that it ends, or after shutdown(SHUT_RD), else SslEofError.
-// shutdown(SHUT_WR) and
-// close say so, close without waiting. Throws SslError, system_error, invalid_argument for bad
-// options. Blocks the green thread. Cancel point. Source: eventlet.wrap_ssl.
+// recv gives "" only if the peer has said that it ends, or after shutdown(SHUT_RD), else
+// SslEofError; shutdown(SHUT_WR) and close say so, close without waiting. Throws SslError,
+// system_error, invalid_argument for bad options.
+// Blocks the green thread. Cancel point. Source: eventlet.wrap_ssl.
 UVLET_API Socket wrap_ssl(Socket socket, SslOptions options);
 UVLET_API aio::task<Socket> wrap_ssl_async(Socket socket, SslOptions options);
 

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace aio {
@@ -51,6 +52,7 @@ class UVLET_API Server {
 namespace detail {
 
 UVLET_API task<Server> serve_on(StreamHandler handler, Address address,
+                                std::optional<bool> reuse_port,
                                 std::unique_ptr<uvlet::Transport> transport = nullptr);
 
 template <class H>
@@ -65,10 +67,13 @@ StreamHandler stream_handler(H handler) {
 // each as create_task does. What a handler throws is reported on stderr and ends its connection
 // alone, as does returning from it, once no handle to the Stream is left. Where the process has no
 // descriptor left it waits for one. The file of a unix socket that nobody removed is replaced.
-// Throws system_error, gaierror. Source: asyncio.start_server.
+// Several servers, of other threads or processes, may share a port that all of them reuse; nullopt:
+// on for a fixed port, off for port 0 and unix. Throws system_error, gaierror.
+// Source: asyncio.start_server.
 template <class H>
-task<Server> start_server(H handler, Address address) {
-  return detail::serve_on(detail::stream_handler(std::move(handler)), std::move(address));
+task<Server> start_server(H handler, Address address, std::optional<bool> reuse_port = {}) {
+  return detail::serve_on(detail::stream_handler(std::move(handler)), std::move(address),
+                          reuse_port);
 }
 
 }  // namespace aio

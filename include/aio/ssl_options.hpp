@@ -32,7 +32,8 @@ struct SslOptions {
   std::string server_hostname;
   // Whether the peer has to prove who it is.
   bool verify = true;
-  // Protocols to agree on, the preferred one first; the server's preference counts.
+  // Protocols to agree on, the preferred one first; the server's preference counts. Where there is
+  // none in common the connection goes on without: SslInfo::alpn tells.
   std::vector<std::string> alpn;
   // In OpenSSL's notation; those of TLS 1.3, "TLS_...", are set apart. Empty: OpenSSL's choice.
   std::string ciphers;

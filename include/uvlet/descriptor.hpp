@@ -137,6 +137,10 @@ class UVLET_API Descriptor {
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until the loop lets go of it
 };
 
+// accept4(2), non-blocking: the connection, or -1 and the errno. Passes over those that have failed
+// meanwhile, of which the system tells with their own error.
+UVLET_API int accept_connection(int listener, sockaddr_storage& peer, socklen_t& length) noexcept;
+
 // Whether a call failed for want of descriptors or memory, which others may give back. Who accepts
 // tries again after a pause.
 UVLET_API bool out_of_resources(int error) noexcept;

@@ -28,9 +28,7 @@ class Accept final : public uvlet::Operation<Accept, uvlet::IoWait> {
 
  private:
   bool attempt() noexcept override {
-    peer_.length = sizeof peer_.storage;
-    accepted_ = ::accept4(fd(), reinterpret_cast<sockaddr*>(&peer_.storage), &peer_.length,
-                          SOCK_NONBLOCK | SOCK_CLOEXEC);
+    accepted_ = uvlet::accept_connection(fd(), peer_.storage, peer_.length);
     return accepted_ >= 0 || accept_failed(errno);
   }
 
@@ -48,14 +46,15 @@ void remove_stale(const Address& address) noexcept {
 
 }  // namespace
 
-int listen_on(const Address& address, int backlog, bool shared_port) {
+int listen_on(const Address& address, int backlog, std::optional<bool> reuse_port) {
   const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");
   uvlet::Descriptor closing(fd, false);
   const int on = 1;
   if (address.family() != AF_UNIX) {
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (shared_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (reuse_port.value_or(address.port() != 0))
+      ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   }
   remove_stale(address);
   const Address::Raw raw = address.raw();
@@ -85,7 +84,7 @@ task<Accepted> accept_patiently(uvlet::Descriptor& listener) {
     }
     if (uvlet::out_of_resources(-fd))
       co_await sleep(uvlet::accept_pause_seconds);
-    else if (listener.fd() >= 0 && fd != -ECONNABORTED)
+    else if (listener.fd() >= 0)
       throw std::system_error(-fd, std::generic_category(), "accept");
   }
   co_return std::move(accepted);

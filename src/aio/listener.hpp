@@ -7,15 +7,15 @@
 #include <uvlet/descriptor.hpp>
 
 #include <memory>
+#include <optional>
 
 namespace aio::detail {
 
 using uvlet::Address;
 
 // Listens there, non-blocking; the descriptor is the caller's. The file of a unix socket that
-// nobody removed is replaced. `shared_port`: others will listen on the same one. Throws
-// system_error.
-UVLET_API int listen_on(const Address& address, int backlog, bool shared_port = false);
+// nobody removed is replaced. `reuse_port`: as of start_server. Throws system_error.
+UVLET_API int listen_on(const Address& address, int backlog, std::optional<bool> reuse_port);
 
 // Where a socket is bound. Throws system_error.
 UVLET_API Address name_of(int fd);

@@ -131,10 +131,10 @@ task<void> stopped(Shared state, Duration timeout) {
 
 }  // namespace
 
-task<Server> serve_on(StreamHandler handler, Address address,
+task<Server> serve_on(StreamHandler handler, Address address, std::optional<bool> reuse_port,
                       std::unique_ptr<uvlet::Transport> transport) {
   const std::vector<Address> found = co_await resolve(std::move(address));
-  const int fd = listen_on(found.front(), backlog);
+  const int fd = listen_on(found.front(), backlog, reuse_port);
   auto state = std::make_shared<ServerState>(fd, std::move(handler));
   state->listener.set_transport(std::move(transport));
   state->address = name_of(fd);

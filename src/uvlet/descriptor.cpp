@@ -214,6 +214,34 @@ bool Handshake::attempt() noexcept {
   return !transport || transport->handshake(*descriptor_) == 0 || failed(errno);
 }
 
+namespace {
+
+// See accept(2). Not EOPNOTSUPP, which is of a listener that is none, too.
+bool of_connection(int error) noexcept {
+  switch (error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+int accept_connection(int listener, sockaddr_storage& peer, socklen_t& length) noexcept {
+  for (;;) {
+    length = sizeof peer;
+    const int fd = ::accept4(listener, reinterpret_cast<sockaddr*>(&peer), &length,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 || !of_connection(errno)) return fd;
+  }
+}
+
 bool out_of_resources(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }

@@ -7,12 +7,15 @@
 #include <aio/wait_for.hpp>
 #include <green/debug.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <stdexcept>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 
@@ -135,6 +138,43 @@ TEST_CASE("an address that is taken is system_error") {
     error = taken.code().value();
   }
   CHECK(error == EADDRINUSE);
+}
+
+TEST_CASE("servers of several threads share a fixed port, unless they say otherwise") {
+  constexpr int hubs = 2;
+  const aio::Server first = green::awaitlet(aio::start_server(echo, any_port, true));
+  const aio::Address shared = first.getsockname();
+  CHECK_THROWS_AS(green::awaitlet(aio::start_server(echo, shared, false)), std::system_error);
+  std::atomic<int> served[hubs] = {};
+  std::atomic<int> ready{0};
+  std::atomic<uvlet::Hub*> places[hubs] = {};
+  std::atomic<aio::Server*> servers[hubs] = {};
+  std::thread threads([&] {
+    uvlet::run_on_threads(hubs, [&](int index) {
+      auto handler = [&, index](aio::Stream stream) -> aio::task<> {
+        ++served[index];
+        stream.write("served\n");
+        co_return;
+      };
+      aio::Server server = green::awaitlet(aio::start_server(handler, shared));
+      places[index] = &uvlet::Hub::current();
+      servers[index] = &server;
+      ++ready;
+      green::awaitlet(server.wait_closed());
+    });
+  });
+  green::with_timeout(test::watchdog, [&] {
+    while (ready < hubs) green::sleep(0.001);
+    std::vector<aio::Stream> clients;
+    while (served[0] == 0 || served[1] == 0) {
+      clients.push_back(green::awaitlet(aio::open_connection(shared)));
+      clients.back().write("hello\n");
+      green::sleep(0.001);
+    }
+    for (int i = 0; i < hubs; ++i)
+      places[i].load()->post([server = servers[i].load()] { server->close(); });
+  });
+  threads.join();
 }
 
 TEST_CASE("without a descriptor left it waits, and serves when there is one") {

@@ -72,7 +72,7 @@ task<void> Runner::start(std::shared_ptr<State> state, Address address) {
   if (std::exchange(state->started, true))
     throw std::logic_error("a Runner that was started before");
   const std::vector<Address> found = co_await aio::detail::resolve(std::move(address));
-  const int fd = aio::detail::listen_on(found.front(), backlog);
+  const int fd = aio::detail::listen_on(found.front(), backlog, false);
   try {
     co_await state->app->state().startup(*state->app);
   } catch (...) {
