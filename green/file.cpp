@@ -26,7 +26,7 @@ constexpr std::size_t buffer_bytes = 64 * 1024;  // that may wait to be sent
 }
 
 ssize_t transmit(const FileState& file, std::size_t bytes) noexcept {
-  const char* data = file.output.data() + file.sent;
+  const char* data = file.output.data();
   return file.kind == FileKind::socket ? file.descriptor->send(data, bytes)
                                        : ::write(file.descriptor->fd(), data, bytes);
 }
@@ -56,7 +56,7 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
     if (got < 0) return failed(errno);
     got_ = static_cast<std::size_t>(got);
     try {
-      file_.input.append(buffer, got_);
+      file_.input.append({buffer, got_});
     } catch (...) {
       error_number = ENOMEM;
     }
@@ -79,12 +79,12 @@ class Drain final : public uvlet::Operation<Drain, uvlet::IoWait> {
 
  private:
   bool attempt() noexcept override {
-    while (file_.unsent() > 0) {
-      const std::size_t wanted = descriptor_->allowance(file_.unsent());
+    while (!file_.output.empty()) {
+      const std::size_t wanted = descriptor_->allowance(file_.output.size());
       if (wanted == 0) return false;
       const ssize_t put = transmit(file_, wanted);
       if (put < 0) return broken(errno);
-      file_.sent += static_cast<std::size_t>(put);
+      file_.output.drop(static_cast<std::size_t>(put));
     }
     return descriptor_->flush() == 0 || broken(errno);
   }
@@ -145,22 +145,21 @@ aio::task<std::size_t> fill_regular(FileState& file) {
 
 // To where the reader is: what was read ahead is read again.
 void rewind(FileState& file) noexcept {
-  if (file.available() > 0)
-    ::lseek(file.descriptor->fd(), -static_cast<off_t>(file.available()), SEEK_CUR);
+  if (!file.input.empty())
+    ::lseek(file.descriptor->fd(), -static_cast<off_t>(file.input.size()), SEEK_CUR);
   file.input.clear();
-  file.taken = 0;
 }
 
 aio::task<void> drain_regular(FileState& file) {
   const uvlet::Shield shield;
-  while (file.unsent() > 0) {
-    auto call = [use = std::make_shared<Use>(file), block = file.output.substr(file.sent)] {
+  while (!file.output.empty()) {
+    auto call = [use = std::make_shared<Use>(file), block = std::string(file.output.view())] {
       const ssize_t put = ::write(use->fd(), block.data(), block.size());
       if (put < 0) fail(errno, "write");
       return static_cast<std::size_t>(put);
     };
     const std::size_t put = co_await aio::to_thread(std::move(call));
-    file.sent += put;
+    file.output.drop(put);
   }
 }
 
@@ -177,15 +176,13 @@ const State& opened(const State& file, const char* call) {
 
 aio::task<void> drain(State file) {
   if (file->error != 0) file->descriptor->fail(file->error, "write");
-  if (file->unsent() == 0) co_return;
+  if (file->output.empty()) co_return;
   if (file->kind == FileKind::regular) {
     co_await drain_regular(*file);
   } else {
     Drain draining(*file);
     co_await std::move(draining);
   }
-  file->output.clear();
-  file->sent = 0;
 }
 
 aio::task<std::size_t> fill(State file) {
@@ -194,67 +191,49 @@ aio::task<std::size_t> fill(State file) {
     Fill filling(*file);
     co_return co_await std::move(filling);
   }
-  if (file->unsent() > 0) {  // the reader sees what was written
+  if (!file->output.empty()) {  // the reader sees what was written
     const Turn turn(file, Direction::write);
     co_await drain(file);
   }
   co_return co_await fill_regular(*file);
 }
 
-std::string take(FileState& file, std::size_t bytes) {
-  std::string data;
-  if (file.taken == 0 && bytes == file.input.size() && bytes >= file.input.capacity() / 2) {
-    data.swap(file.input);
-    return data;
-  }
-  data = file.input.substr(file.taken, bytes);
-  file.taken += data.size();
-  if (file.taken < file.input.size()) return data;
-  file.input.clear();
-  file.taken = 0;
-  return data;
-}
-
 // So many bytes are in the buffer, or all there are.
 aio::task<std::size_t> gather(State file, std::size_t bytes) {
-  if (file->taken > 0 && file->available() < bytes) {
-    file->input.erase(0, file->taken);
-    file->taken = 0;
-  }
-  while (file->available() < bytes) {
+  while (file->input.size() < bytes) {
     const std::size_t got = co_await fill(file);
     if (got == 0) break;
   }
-  co_return std::min(bytes, file->available());
+  co_return std::min(bytes, file->input.size());
 }
 
 aio::task<std::string> read_up_to(State file, std::size_t bytes) {
   const Turn turn(opened(file, "read"), Direction::read);
   const std::size_t there = co_await gather(file, bytes);
-  co_return take(*file, there);
+  co_return file->input.take(there);
 }
 
 aio::task<std::string> read_some(State file, std::size_t max) {
   const Turn turn(opened(file, "read"), Direction::read);
-  if (max > 0 && file->available() == 0) co_await fill(file);
-  co_return take(*file, std::min(max, file->available()));
+  if (max > 0 && file->input.empty()) co_await fill(file);
+  co_return file->input.take(max);
 }
 
 aio::task<std::string> read_exactly(State file, std::size_t bytes) {
   const Turn turn(opened(file, "read"), Direction::read);
   const std::size_t there = co_await gather(file, bytes);
-  if (there < bytes) throw IncompleteRead(take(*file, there), bytes);
-  co_return take(*file, bytes);
+  if (there < bytes) throw IncompleteRead(file->input.take(there), bytes);
+  co_return file->input.take(bytes);
 }
 
 aio::task<std::string> read_line(State file) {
   const Turn turn(opened(file, "read"), Direction::read);
   for (std::size_t searched = 0;;) {
-    const std::size_t at = file->input.find('\n', file->taken + searched);
-    if (at != std::string::npos) co_return take(*file, at + 1 - file->taken);
-    searched = file->available();
+    const std::size_t at = file->input.view().find('\n', searched);
+    if (at != std::string_view::npos) co_return file->input.take(at + 1);
+    searched = file->input.size();
     const std::size_t got = co_await fill(file);
-    if (got == 0) co_return take(*file, file->available());
+    if (got == 0) co_return file->input.take(searched);
   }
 }
 
@@ -263,12 +242,12 @@ aio::task<void> write_all(State file, std::string_view data) {
   if (file->error != 0) file->descriptor->fail(file->error, "write");
   if (file->kind == FileKind::regular) rewind(*file);
   do {
-    if (file->unsent() >= buffer_bytes) co_await drain(file);
+    if (file->output.size() >= buffer_bytes) co_await drain(file);
     const std::string_view part = data.substr(0, buffer_bytes);
     opened(file, "write")->output.append(part);  // whole: who is interrupted now has written it
     data.remove_prefix(part.size());
   } while (!data.empty());
-  if (file->unsent() >= buffer_bytes) co_await drain(file);
+  if (file->output.size() >= buffer_bytes) co_await drain(file);
 }
 
 aio::task<void> flush_all(State file) {
@@ -278,7 +257,7 @@ aio::task<void> flush_all(State file) {
 
 aio::task<void> close_file(State file) {
   if (!file || !file->open) co_return;
-  const bool flushing = file->unsent() > 0 && !file->writing;
+  const bool flushing = !file->output.empty() && !file->writing;
   struct Close {
     FileState& file;
     ~Close() { file.close(); }
@@ -288,10 +267,10 @@ aio::task<void> close_file(State file) {
 
 // What goes without waiting. False: there is more, or an error.
 bool send_at_once(FileState& file) noexcept {
-  while (file.error == 0 && file.unsent() > 0) {
-    const ssize_t put = transmit(file, file.unsent());
+  while (file.error == 0 && !file.output.empty()) {
+    const ssize_t put = transmit(file, file.output.size());
     if (put < 0) return false;
-    file.sent += static_cast<std::size_t>(put);
+    file.output.drop(static_cast<std::size_t>(put));
   }
   return file.error == 0;
 }
@@ -317,7 +296,7 @@ File& File::operator=(File&& other) noexcept {
 File::~File() {
   if (!state_ || !state_->open) return;
   detail::FileState& file = *state_;
-  if (file.unsent() > 0 && file.error == 0 && !file.writing && !detail::send_at_once(file)) {
+  if (!file.output.empty() && file.error == 0 && !file.writing && !detail::send_at_once(file)) {
     try {
       if (uvlet::Hub* hub = uvlet::Hub::existing(); hub && !hub->ending()) {
         file.dropped = true;

@@ -3,10 +3,10 @@
 // What is behind a File; for those that make one.
 
 #include <green/shared_descriptor.hpp>
+#include <uvlet/byte_buffer.hpp>
 
 #include <memory>
 #include <optional>
-#include <string>
 
 namespace green::detail {
 
@@ -19,8 +19,6 @@ struct FileState {
   FileState(const FileState&) = delete;
   ~FileState() { close(); }
 
-  std::size_t available() const noexcept { return input.size() - taken; }
-  std::size_t unsent() const noexcept { return output.size() - sent; }
   // Nobody sees EAGAIN of what is sent in the background.
   std::optional<uvlet::Duration> send_limit() const noexcept {
     const std::optional<uvlet::Duration> limit = descriptor->timeout;
@@ -36,12 +34,10 @@ struct FileState {
   bool open = true;
   bool reading = false;
   bool writing = false;
-  bool dropped = false;   // by its File, before all was sent
-  int error = 0;          // what sending failed with: it will not work again
-  std::string input;      // read
-  std::size_t taken = 0;  // of input
-  std::string output;     // written
-  std::size_t sent = 0;   // of output
+  bool dropped = false;      // by its File, before all was sent
+  int error = 0;             // what sending failed with: it will not work again
+  uvlet::ByteBuffer input;   // read, not yet asked for
+  uvlet::ByteBuffer output;  // written, not yet sent
 };
 
 }  // namespace green::detail

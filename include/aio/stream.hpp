@@ -54,7 +54,8 @@ class UVLET_API Stream {
 
   // Sends, now or in the background; never waits. Throws logic_error after write_eof or close.
   void write(std::string_view data);
-  // Waits while more than 64 KiB are unsent; throws what sending failed with.
+  // Where more than 64 KiB are unsent, waits until no more than 16 KiB are; throws what sending
+  // failed with.
   task<void> drain();
   // Waits until the system has all that was written; throws as drain() does.
   task<void> flush();

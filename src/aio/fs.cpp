@@ -1,5 +1,6 @@
 #include <aio/fs.hpp>
 #include <aio/uv_request.hpp>
+#include <uvlet/byte_buffer.hpp>
 #include <uvlet/timeout.hpp>
 
 #include <algorithm>
@@ -29,7 +30,7 @@ struct FileState {
   bool appends;
   bool seekable = false;
   std::int64_t position = 0;  // of the next byte of `ahead`, else of the file
-  std::string ahead;          // read, not yet asked for
+  uvlet::ByteBuffer ahead;    // read, not yet asked for
 };
 
 }  // namespace detail
@@ -81,8 +82,7 @@ task<std::string> read_chunk(State file, std::size_t max) {
 }
 
 std::string take(detail::FileState& file, std::size_t bytes) {
-  std::string data = file.ahead.substr(0, bytes);
-  file.ahead.erase(0, data.size());
+  std::string data = file.ahead.take(bytes);
   file.position += static_cast<std::int64_t>(data.size());
   return data;
 }
@@ -100,12 +100,12 @@ task<std::string> read_up_to(State file, std::size_t max) {
 
 task<std::string> read_line(State file) {
   for (std::size_t searched = 0;;) {
-    const std::size_t end = file->ahead.find('\n', searched);
-    if (end != std::string::npos) co_return take(*file, end + 1);
+    const std::size_t end = file->ahead.view().find('\n', searched);
+    if (end != std::string_view::npos) co_return take(*file, end + 1);
     searched = file->ahead.size();
     const std::string chunk = co_await read_chunk(file, chunk_bytes);
     if (chunk.empty()) co_return take(*file, searched);
-    file->ahead += chunk;
+    file->ahead.append(chunk);
   }
 }
 

@@ -1,5 +1,6 @@
 #include <aio/connect.hpp>
 #include <aio/stream.hpp>
+#include <uvlet/byte_buffer.hpp>
 #include <uvlet/descriptor.hpp>
 #include <uvlet/signal.hpp>
 
@@ -10,7 +11,9 @@
 namespace aio {
 namespace {
 
-constexpr std::size_t limit_bytes = 64 * 1024;  // of a line, and of unsent data before drain waits
+constexpr std::size_t line_max = 64 * 1024;
+constexpr std::size_t unsent_high = 64 * 1024;  // above it drain waits,
+constexpr std::size_t unsent_low = 16 * 1024;   // until no more than this is left
 
 }  // namespace
 
@@ -27,16 +30,20 @@ namespace detail {
 struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<StreamState> {
   explicit StreamState(int fd) : descriptor(fd, true) {}
 
-  std::size_t unsent() const noexcept { return output.size() - sent; }
   bool open() const noexcept { return descriptor.fd() >= 0; }
 
   bool attempt() noexcept override {
-    while (unsent() > 0) {
-      const std::size_t wanted = descriptor.allowance(unsent());
+    const bool settled = push();
+    if (!settled && output.size() <= unsent_low) changed.notify_all();
+    return settled;
+  }
+  bool push() noexcept {
+    while (!output.empty()) {
+      const std::size_t wanted = descriptor.allowance(output.size());
       if (wanted == 0) return false;
-      const ssize_t put = descriptor.send(output.data() + sent, wanted);
+      const ssize_t put = descriptor.send(output.data(), wanted);
       if (put < 0) return failed(errno);
-      sent += static_cast<std::size_t>(put);
+      output.drop(static_cast<std::size_t>(put));
     }
     return descriptor.flush() == 0 || failed(errno);
   }
@@ -62,7 +69,6 @@ struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<Stream
   }
   void flushed() noexcept {
     output.clear();
-    sent = 0;
     if (end_wanted && open()) descriptor.shutdown(SHUT_WR);
     if (close_wanted) descriptor.close();
     changed.notify_all();
@@ -73,10 +79,9 @@ struct StreamState final : uvlet::IoRequest, std::enable_shared_from_this<Stream
   }
 
   uvlet::Descriptor descriptor;
-  std::string input;
-  std::string output;
-  std::size_t sent = 0;  // of output
-  bool ended = false;    // the peer's end was read
+  uvlet::ByteBuffer input;   // read, not yet asked for
+  uvlet::ByteBuffer output;  // written, not yet sent
+  bool ended = false;        // the peer's end was read
   bool end_wanted = false;
   bool close_wanted = false;
   std::shared_ptr<StreamState> sending;  // itself, while libuv will tell when it may go on
@@ -111,7 +116,7 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
     if (got < 0) return failed(errno);
     state_.ended = got == 0;
     try {
-      state_.input.append(buffer, static_cast<std::size_t>(got));
+      state_.input.append({buffer, static_cast<std::size_t>(got)});
     } catch (...) {
       error_number = ENOMEM;
     }
@@ -125,22 +130,16 @@ namespace {
 
 using Shared = std::shared_ptr<StreamState>;
 
-std::string take(StreamState& state, std::size_t bytes) {
-  std::string data = state.input.substr(0, bytes);
-  state.input.erase(0, data.size());
-  return data;
-}
-
 task<std::string> read_some(Shared state, std::size_t max) {
   while (max > 0 && state->input.empty() && !state->ended) co_await Fill(*state);
-  co_return take(*state, max);
+  co_return state->input.take(max);
 }
 
 task<std::string> read_exactly(Shared state, std::size_t bytes) {
   while (state->input.size() < bytes && !state->ended) co_await Fill(*state);
   if (state->input.size() < bytes)
-    throw IncompleteReadError(take(*state, state->input.size()), bytes);
-  co_return take(*state, bytes);
+    throw IncompleteReadError(state->input.take(state->input.size()), bytes);
+  co_return state->input.take(bytes);
 }
 
 // The bytes up to and with the separator; 0 if the stream ends without one. It must begin within
@@ -149,13 +148,13 @@ task<std::size_t> find(Shared state, std::string separator) {
   if (separator.empty()) throw std::invalid_argument("readuntil: an empty separator");
   std::size_t searched = 0;
   for (;;) {
-    const std::size_t at = state->input.find(separator, searched);
-    const bool found = at != std::string::npos;
+    const std::size_t at = state->input.view().find(separator, searched);
+    const bool found = at != std::string_view::npos;
     if (!found)
       searched =
           state->input.size() >= separator.size() ? state->input.size() - separator.size() + 1 : 0;
-    if ((found ? at : searched) > limit_bytes)
-      throw LimitOverrunError("no separator within the first " + std::to_string(limit_bytes) +
+    if ((found ? at : searched) > line_max)
+      throw LimitOverrunError("no separator within the first " + std::to_string(line_max) +
                               " bytes");
     if (found) co_return at + separator.size();
     if (state->ended) co_return 0;
@@ -165,17 +164,18 @@ task<std::size_t> find(Shared state, std::string separator) {
 
 task<std::string> read_line(Shared state) {
   const std::size_t bytes = co_await find(state, "\n");
-  co_return take(*state, bytes > 0 ? bytes : state->input.size());
+  co_return state->input.take(bytes > 0 ? bytes : state->input.size());
 }
 
 task<std::string> read_until(Shared state, std::string separator) {
   const std::size_t bytes = co_await find(state, std::move(separator));
-  if (bytes == 0) throw IncompleteReadError(take(*state, state->input.size()), 0);
-  co_return take(*state, bytes);
+  if (bytes == 0) throw IncompleteReadError(state->input.take(state->input.size()), 0);
+  co_return state->input.take(bytes);
 }
 
-task<void> drained(Shared state, std::size_t limit) {
-  while (state->unsent() > limit && state->error_number == 0) co_await state->changed.wait();
+// Until no more than so much is unsent.
+task<void> drained(Shared state, std::size_t rest) {
+  while (state->output.size() > rest && state->error_number == 0) co_await state->changed.wait();
   if (state->error_number != 0) state->descriptor.fail(state->error_number, "write");
 }
 
@@ -208,7 +208,7 @@ detail::StreamState& Stream::state() const {
 task<std::string> Stream::read(std::size_t max) {
   return detail::read_some(state().shared_from_this(), max);
 }
-std::string Stream::read_buffered() { return std::exchange(state().input, {}); }
+std::string Stream::read_buffered() { return state().input.take(SIZE_MAX); }
 task<std::string> Stream::readline() { return detail::read_line(state().shared_from_this()); }
 task<std::string> Stream::readexactly(std::size_t bytes) {
   return detail::read_exactly(state().shared_from_this(), bytes);
@@ -225,7 +225,11 @@ void Stream::write(std::string_view data) {
   if (stream.error_number == 0) stream.send(data);
 }
 
-task<void> Stream::drain() { return detail::drained(state().shared_from_this(), limit_bytes); }
+task<void> Stream::drain() {
+  detail::StreamState& stream = state();
+  const bool much = stream.output.size() > unsent_high;
+  return detail::drained(stream.shared_from_this(), much ? unsent_low : unsent_high);
+}
 task<void> Stream::flush() { return detail::drained(state().shared_from_this(), 0); }
 
 void Stream::write_eof() {

@@ -52,7 +52,7 @@ void TlsTransport::feed(std::string bytes) {
 
 ssize_t TlsTransport::take_input(char* data, std::size_t bytes) noexcept {
   if (input_.empty()) {
-    if (output_.size() - pushed_ > output_max) return -EAGAIN;  // first the peer takes its answers
+    if (output_.size() > output_max) return -EAGAIN;  // first the peer takes its answers
     char* const received = uvlet::transport_scratch(receive_bytes);
     if (!received) return -(read_error_ = ENOMEM);
     const ssize_t got = ::recv(fd_, received, receive_bytes, 0);
@@ -82,7 +82,7 @@ bool TlsTransport::put_output(const char* data, std::size_t bytes) noexcept {
     put += static_cast<std::size_t>(sent);
   }
   try {
-    output_.append(data + put, bytes - put);
+    output_.append({data + put, bytes - put});
   } catch (...) {
     write_error_ = ENOMEM;
   }
@@ -90,18 +90,16 @@ bool TlsTransport::put_output(const char* data, std::size_t bytes) noexcept {
 }
 
 int TlsTransport::push() noexcept {
-  while (pushed_ < output_.size()) {
-    const ssize_t put =
-        ::send(fd_, output_.data() + pushed_, output_.size() - pushed_, MSG_NOSIGNAL);
+  while (!output_.empty()) {
+    const ssize_t put = ::send(fd_, output_.data(), output_.size(), MSG_NOSIGNAL);
     if (put < 0 && (errno == EAGAIN || errno == EINTR)) return -EAGAIN;
     if (put < 0) {
       write_error_ = errno;
       break;
     }
-    pushed_ += static_cast<std::size_t>(put);
+    output_.drop(static_cast<std::size_t>(put));
   }
-  pushed_ = 0;
-  if (!output_.empty()) release(output_);
+  output_.release();
   if (std::exchange(end_wanted_, false)) ::shutdown(fd_, SHUT_WR);
   return -write_error_;
 }
@@ -333,21 +331,21 @@ void TlsTransport::closing(Descriptor&) noexcept {
     // A server's tickets may be on their way to a client that has not heard from it.
     const bool listen = !context_->server_side && !heard_ && !ended_ && write_error_ == 0 &&
                         SSL_version(ssl_.get()) == TLS1_3_VERSION;
-    if (push() == -EAGAIN || listen) say_farewell(fd_, output_.substr(pushed_), listen);
+    if (push() == -EAGAIN || listen) say_farewell(fd_, std::string(output_.view()), listen);
   }
   ssl_.reset();
   state_ = State::over;
   fd_ = -1;
   input_ = {};
   release(kept_input_);
-  release(output_);
+  output_.release();
 }
 
 bool TlsTransport::wants(Direction direction, bool reader, bool writer) const noexcept {
   if (!ssl_) return direction == Direction::read ? reader : writer;
   const bool open = state_ == State::open;
   if (direction == Direction::write) return !output_.empty() || (open && writer);
-  return output_.size() - pushed_ <= output_max && (reader || (writer && !open));
+  return output_.size() <= output_max && (reader || (writer && !open));
 }
 
 std::unique_ptr<uvlet::Transport> TlsTransport::accepted() const {

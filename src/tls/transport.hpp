@@ -2,6 +2,7 @@
 
 #include "context.hpp"
 
+#include <uvlet/byte_buffer.hpp>
 #include <uvlet/descriptor.hpp>
 
 #include <string>
@@ -78,8 +79,7 @@ class TlsTransport final : public uvlet::Transport {
   int read_error_ = 0;
   bool ended_ = false;         // the peer's FIN has come
   bool reading_over_ = false;  // we have shut down that direction: no end is missed
-  std::string output_;         // for the system to take
-  std::size_t pushed_ = 0;
+  uvlet::ByteBuffer output_;   // for the system to take
   int write_error_ = 0;
   bool heard_ = false;       // data has come
   bool answered_ = false;    // a server: it has sent its tickets

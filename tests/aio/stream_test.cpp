@@ -216,6 +216,39 @@ TEST_CASE("write never waits, drain waits for the peer") {
   CHECK(drained);
 }
 
+TEST_CASE("a writer that always has something unsent keeps no more than that") {
+  test::UnixPair ends;
+  ends.a.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
+  Stream stream = Stream::from_fd(ends.a.detach());
+  const std::string part(4096, 'x');
+  for (int i = 0; i < 8; ++i) stream.write(part);
+  const std::size_t before = test::resident_bytes();
+  for (std::size_t passed = 0; passed < 4 * much; passed += part.size()) {
+    stream.write(part);
+    for (std::size_t got = 0; got < part.size();) got += ends.b.recv(part.size() - got).size();
+  }
+  CHECK(test::resident_bytes() < before + much);
+}
+
+TEST_CASE("drain waits until little is left, not until all is sent") {
+  constexpr std::size_t all = 100 * 1024;
+  test::UnixPair ends;
+  ends.a.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
+  Stream stream = Stream::from_fd(ends.a.detach());
+  stream.write(std::string(all, 'x'));
+  auto drained = aio::create_task(stream.drain());
+  auto flushed = aio::create_task(stream.flush());
+  std::size_t got = 0;
+  while (got < all / 2) got += ends.b.recv(1024).size();
+  green::sleep(0.001);
+  CHECK(!drained.done());
+  while (got < all - 12 * 1024) got += ends.b.recv(1024).size();
+  test::in_green_thread([&] { green::awaitlet(drained); });
+  CHECK(!flushed.done());
+  while (got < all) got += ends.b.recv(1024).size();
+  test::in_green_thread([&] { green::awaitlet(flushed); });
+}
+
 TEST_CASE("a cancelled drain leaves the data on their way") {
   Pair both;
   both.stream->write(std::string(much, 'x'));

@@ -9,7 +9,6 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -30,13 +29,6 @@ std::size_t amount(std::size_t usual) {
 #else
   return usual * times;
 #endif
-}
-
-std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t size = 0, resident = 0;
-  statm >> size >> resident;
-  return resident * static_cast<std::size_t>(getpagesize());
 }
 
 struct Connection {
@@ -231,8 +223,8 @@ TEST_CASE("a fast writer and a slow reader: memory stays flat") {
       const std::size_t part = both.b.recv(100'000).size();
       if (part == 0) break;
       got += part;
-      if (before == 0 && got > bytes / 8) before = resident_bytes();
-      if (before != 0 && got % 64 == 0) most = std::max(most, resident_bytes());
+      if (before == 0 && got > bytes / 8) before = test::resident_bytes();
+      if (before != 0 && got % 64 == 0) most = std::max(most, test::resident_bytes());
       green::sleep(0);
     }
     writer.wait();
