@@ -101,18 +101,17 @@ class Turn {
  public:
   Turn(State file, Direction direction)
       : file_(std::move(file)),
-        busy_(direction == Direction::read ? file_->reading : file_->writing) {
-    if (std::exchange(busy_, true))
-      throw std::logic_error("descriptor " + std::to_string(file_->descriptor->fd()) +
-                             ": a second simultaneous " +
-                             (direction == Direction::read ? "reader" : "writer"));
+        user_(direction == Direction::read ? file_->reader : file_->writer) {
+    uvlet::Root* self = uvlet::Hub::get().running();
+    if (user_) uvlet::refuse_second(file_->descriptor->fd(), direction, user_, self);
+    user_ = self;
   }
   Turn(const Turn&) = delete;
-  ~Turn() { busy_ = false; }
+  ~Turn() { user_ = nullptr; }
 
  private:
   State file_;
-  bool& busy_;
+  uvlet::Root*& user_;
 };
 
 // --- files of a file system: on the thread pool, and not interrupted in a system call ------------
@@ -257,7 +256,7 @@ aio::task<void> flush_all(State file) {
 
 aio::task<void> close_file(State file) {
   if (!file || !file->open) co_return;
-  const bool flushing = !file->output.empty() && !file->writing;
+  const bool flushing = !file->output.empty() && !file->writer;
   struct Close {
     FileState& file;
     ~Close() { file.close(); }
@@ -296,7 +295,7 @@ File& File::operator=(File&& other) noexcept {
 File::~File() {
   if (!state_ || !state_->open) return;
   detail::FileState& file = *state_;
-  if (!file.output.empty() && file.error == 0 && !file.writing && !detail::send_at_once(file)) {
+  if (!file.output.empty() && file.error == 0 && !file.writer && !detail::send_at_once(file)) {
     try {
       if (uvlet::Hub* hub = uvlet::Hub::existing(); hub && !hub->ending()) {
         file.dropped = true;

@@ -24,9 +24,11 @@ struct FileState;
 
 // A socket, pipe, terminal or file, buffered in both directions: what Socket::makefile() and
 // os::fdopen() give. It shares a socket's descriptor, and works on when the Socket is closed; the
-// descriptor is closed with the last of them. Calls obey the Socket's settimeout. One reader and
-// one writer at a time: a second one is logic_error. An interrupted or timed-out call loses
-// nothing: what was read stays in the buffer, what was not sent goes with the next flush.
+// descriptor is closed with the last of them. The Socket's settimeout holds for each receive and
+// each sending of the buffer that a call makes, as in Python: a call of several may take longer.
+// One reader and one writer at a time: a second one is logic_error. An interrupted or timed-out
+// call loses nothing: what was read stays in the buffer, what was not sent goes with the next
+// flush.
 //
 // Move-only. The destructor closes; what is not sent by then is sent in the background, and an
 // error of that is printed: who wants to know calls close(). Failures are system_error with the

@@ -32,8 +32,8 @@ struct FileState {
   std::shared_ptr<SharedDescriptor> descriptor;
   FileKind kind;
   bool open = true;
-  bool reading = false;
-  bool writing = false;
+  uvlet::Root* reader = nullptr;  // that is in a call
+  uvlet::Root* writer = nullptr;
   bool dropped = false;      // by its File, before all was sent
   int error = 0;             // what sending failed with: it will not work again
   uvlet::ByteBuffer input;   // read, not yet asked for

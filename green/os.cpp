@@ -3,15 +3,14 @@
 #include <green/file_state.hpp>
 #include <green/message.hpp>
 
+#include <aio/signal_receiver.hpp>
 #include <aio/to_thread.hpp>
-#include <aio/wait_signal.hpp>
 #include <uvlet/foreign_wait.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
-#include <functional>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -255,8 +254,8 @@ aio::task<std::pair<pid_t, int>> waitpid_async(pid_t pid, int options) {
       co_return child.result();
     }
   }
-  std::function<bool()> look = [&child] { return child.look(); };
-  co_await aio::detail::wait_signal_until(SIGCHLD, std::move(look));
+  aio::SignalReceiver ends(SIGCHLD);
+  while (!child.look()) co_await ends.receive();
   co_return child.result();
 }
 

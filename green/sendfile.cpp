@@ -2,6 +2,7 @@
 
 #include <green/os.hpp>
 #include <green/socket.hpp>
+#include <green/socket_call.hpp>
 
 #include <aio/to_thread.hpp>
 
@@ -60,7 +61,7 @@ class SendFile final : public uvlet::Operation<SendFile, uvlet::IoWait> {
 };
 
 // What is at the offset, or, of a pipe and the like, what comes next.
-aio::task<std::string> read_chunk(const Part& part, bool seekable) {
+aio::task<std::string> read_chunk(Part part, bool seekable) {
   const std::size_t wanted = std::min(part.left, chunk_bytes);
   if (!seekable && part.offset == 0) co_return co_await os::read_async(part.file, wanted);
   OwnedFd copy(::fcntl(part.file, F_DUPFD_CLOEXEC, 0));
@@ -75,22 +76,33 @@ aio::task<std::string> read_chunk(const Part& part, bool seekable) {
   co_return co_await aio::to_thread(std::move(call));
 }
 
-}  // namespace
-
-aio::task<std::size_t> Socket::sendfile_async(int file, std::size_t offset,
-                                              std::optional<std::size_t> count) {
-  Part part{file, static_cast<off_t>(offset), count.value_or(SIZE_MAX)};
-  SendFile sending(descriptor_.get(), timeout_, part);
+aio::task<std::size_t> send_file(std::shared_ptr<detail::SharedDescriptor> socket,
+                                 std::optional<Duration> limit, Part part) {
+  if (!socket) throw std::system_error(EBADF, std::generic_category(), "sendfile");
+  const detail::CallLimit whole(limit);
+  SendFile sending(socket.get(), limit, part);
   if (co_await std::move(sending)) co_return part.sent;
-  const bool seekable = ::lseek(file, 0, SEEK_CUR) >= 0;
+  const bool seekable = ::lseek(part.file, 0, SEEK_CUR) >= 0;
   while (part.left > 0) {
-    const std::string chunk = co_await read_chunk(part, seekable);
+    auto reading = read_chunk(part, seekable);
+    if (!seekable)  // who writes to it may take long
+      reading = detail::for_writer(socket, whole.left("sendfile"), std::move(reading), "sendfile");
+    const std::string chunk = co_await std::move(reading);
     if (chunk.empty()) break;
-    co_await sendall_async(chunk);
+    detail::Send sending_chunk(socket.get(), whole.left("sendfile"), chunk, true);
+    co_await std::move(sending_chunk);
     part.sent += chunk.size();
     part.left -= chunk.size();
   }
   co_return part.sent;
+}
+
+}  // namespace
+
+aio::task<std::size_t> Socket::sendfile_async(int file, std::size_t offset,
+                                              std::optional<std::size_t> count) {
+  const Part part{file, static_cast<off_t>(offset), count.value_or(SIZE_MAX)};
+  return send_file(descriptor_, timeout_, part);
 }
 
 }  // namespace green

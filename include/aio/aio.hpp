@@ -18,6 +18,7 @@
 #include <aio/semaphore.hpp>
 #include <aio/server.hpp>
 #include <aio/shield.hpp>
+#include <aio/signal_receiver.hpp>
 #include <aio/sleep.hpp>
 #include <aio/ssl.hpp>
 #include <aio/stream.hpp>

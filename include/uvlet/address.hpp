@@ -13,10 +13,13 @@ namespace uvlet::inline UVLET_ABI {
 class UVLET_API Address {
  public:
   Address() = default;  // of no family: what an unbound socket answers
-  // `host` is a numeric IPv4 or IPv6 address, a name, or "": every interface.
+  // `host` is a numeric IPv4 or IPv6 address, a name, or "" for "0.0.0.0": every interface, by
+  // IPv4;
+  // "::" is every interface by both. Throws invalid_argument for a NUL byte in it.
   Address(std::string host, std::uint16_t port);
-  // Throws invalid_argument for a path that does not fit a sockaddr_un (107 bytes). One that starts
-  // with '\0' is in Linux' abstract name space.
+  // Throws invalid_argument for a path that does not fit a sockaddr_un (107 bytes), or has a NUL
+  // byte in it. One that starts with '\0' is in Linux' abstract name space, and may have more of
+  // them.
   static Address unix_path(std::string path);
   static Address from_sockaddr(const sockaddr* address, socklen_t length);
 

@@ -106,7 +106,8 @@ class UVLET_API Descriptor {
   void retry(Direction direction) noexcept;
 
   // Tries it again whenever the descriptor may be ready. Throws logic_error if somebody waits in
-  // this direction already, system_error if the descriptor cannot be watched.
+  // this direction already, or another hub has waited for it, system_error if the descriptor cannot
+  // be watched.
   void wait(IoRequest& request, Direction direction);
   void withdraw(Direction direction) noexcept;
   // Somebody waits in this direction.
@@ -124,6 +125,7 @@ class UVLET_API Descriptor {
   bool wants(Direction direction) const noexcept;
   int release() noexcept;
   void forget_watch() noexcept;
+  void leave_ended_hub();
   IoRequest* take(Direction direction) noexcept;
   UVLET_COLD std::size_t simulated_allowance(std::size_t bytes) noexcept;
 
@@ -136,6 +138,9 @@ class UVLET_API Descriptor {
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until the loop lets go of it
 };
+
+// Throws logic_error: `second` would wait for what `first` waits for. Null: not known.
+[[noreturn]] UVLET_API void refuse_second(int fd, Direction direction, Root* first, Root* second);
 
 // accept4(2), non-blocking: the connection, or -1 and the errno. Passes over those that have failed
 // meanwhile, of which the system tells with their own error.

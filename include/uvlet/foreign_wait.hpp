@@ -59,7 +59,7 @@ class UVLET_API ForeignCall : public ForeignWait, public Link {
   std::span<const pollfd> interests() const noexcept override { return {&interest_, 1}; }
 
  private:
-  bool taken() const noexcept;
+  const ForeignCall* rival() const noexcept;
 
   pollfd interest_;
   std::uint64_t forks_ = 0;  // when it began: what waited in the parent does not wait here

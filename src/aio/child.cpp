@@ -1,4 +1,5 @@
 #include <aio/child.hpp>
+#include <uvlet/c_string.hpp>
 
 #include "../uvlet/threads.hpp"
 
@@ -58,7 +59,9 @@ class Actions {
     check(posix_spawn_file_actions_addclosefrom_np(&actions_, first), "posix_spawn");
   }
   void change_directory(const std::string& to) {
-    check(posix_spawn_file_actions_addchdir_np(&actions_, to.c_str()), "posix_spawn");
+    check(posix_spawn_file_actions_addchdir_np(&actions_,
+                                               uvlet::c_string(to, "the cwd of a process")),
+          "posix_spawn");
   }
 
  private:
@@ -144,19 +147,31 @@ class Attributes {
   posix_spawnattr_t attributes_;
 };
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
+std::vector<char*> pointers(const std::vector<std::string>& texts, const char* what) {
   std::vector<char*> all;
-  for (const std::string& text : texts) all.push_back(const_cast<char*>(text.c_str()));
+  for (const std::string& text : texts)
+    all.push_back(const_cast<char*>(uvlet::c_string(text, what)));
   all.push_back(nullptr);
   return all;
 }
 
+// "NAME=value" of each.
+std::vector<std::string> assignments(const std::map<std::string, std::string>& environment) {
+  std::vector<std::string> texts;
+  for (const auto& [name, value] : environment) {
+    if (name.empty() || name.find('=') != std::string::npos)
+      throw std::invalid_argument(
+          "the name of an environment variable is empty or has a '=' in it: '" + name + "'");
+    texts.push_back(name + "=" + value);
+  }
+  return texts;
+}
+
 pid_t spawn(const std::vector<std::string>& argv, const ProcessOptions& options, Streams& streams) {
   std::vector<std::string> environment;
-  if (options.env)
-    for (const auto& [name, value] : *options.env) environment.push_back(name + "=" + value);
-  const std::vector<char*> arguments = pointers(argv);
-  const std::vector<char*> variables = pointers(environment);
+  if (options.env) environment = assignments(*options.env);
+  const std::vector<char*> arguments = pointers(argv, "an argument of a process");
+  const std::vector<char*> variables = pointers(environment, "an environment variable");
   const Attributes attributes;
   pid_t pid = -1;
   check(posix_spawnp(&pid, arguments[0], streams.actions.get(), attributes.get(), arguments.data(),

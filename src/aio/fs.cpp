@@ -1,6 +1,7 @@
 #include <aio/fs.hpp>
 #include <aio/uv_request.hpp>
 #include <uvlet/byte_buffer.hpp>
+#include <uvlet/c_string.hpp>
 #include <uvlet/timeout.hpp>
 
 #include <algorithm>
@@ -266,8 +267,9 @@ task<void> File::close() { return close_file(state_); }
 
 task<File> open(std::string path, std::string mode) {
   const int flags = flags_of(mode);
+  const char* const path_text = uvlet::c_string(path, "open: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_open(loop, request, path.c_str(), flags | O_CLOEXEC, file_mode, callback);
+    return uv_fs_open(loop, request, path_text, flags | O_CLOEXEC, file_mode, callback);
   };
   const auto done = co_await call_whole("open " + path, std::move(start));
   co_return File(std::make_shared<detail::FileState>(static_cast<int>(done->result), path,
@@ -288,16 +290,18 @@ task<void> write(std::string path, std::string data) {
 // --- names
 
 task<Stat> stat(std::string path) {
+  const char* const path_text = uvlet::c_string(path, "stat: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_stat(loop, request, path.c_str(), callback);
+    return uv_fs_stat(loop, request, path_text, callback);
   };
   const auto done = co_await call("stat " + path, std::move(start));
   co_return stat_of(done->statbuf);
 }
 
 task<Stat> lstat(std::string path) {
+  const char* const path_text = uvlet::c_string(path, "lstat: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_lstat(loop, request, path.c_str(), callback);
+    return uv_fs_lstat(loop, request, path_text, callback);
   };
   const auto done = co_await call("lstat " + path, std::move(start));
   co_return stat_of(done->statbuf);
@@ -316,15 +320,17 @@ task<bool> exists(std::string path) {
 }
 
 task<void> mkdir(std::string path, int mode) {
+  const char* const path_text = uvlet::c_string(path, "mkdir: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_mkdir(loop, request, path.c_str(), mode, callback);
+    return uv_fs_mkdir(loop, request, path_text, mode, callback);
   };
   co_await call("mkdir " + path, std::move(start));
 }
 
 task<std::vector<Entry>> scandir(std::string path) {
+  const char* const path_text = uvlet::c_string(path, "scandir: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_scandir(loop, request, path.c_str(), 0, callback);
+    return uv_fs_scandir(loop, request, path_text, 0, callback);
   };
   const auto done = co_await call("scandir " + path, std::move(start));
   std::vector<Entry> entries;
@@ -336,37 +342,44 @@ task<std::vector<Entry>> scandir(std::string path) {
 }
 
 task<void> rename(std::string from, std::string to) {
+  const char* const from_text = uvlet::c_string(from, "rename: the path");
+  const char* const to_text = uvlet::c_string(to, "rename: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_rename(loop, request, from.c_str(), to.c_str(), callback);
+    return uv_fs_rename(loop, request, from_text, to_text, callback);
   };
   co_await call("rename " + from + " to " + to, std::move(start));
 }
 
 task<void> unlink(std::string path) {
+  const char* const path_text = uvlet::c_string(path, "unlink: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_unlink(loop, request, path.c_str(), callback);
+    return uv_fs_unlink(loop, request, path_text, callback);
   };
   co_await call("unlink " + path, std::move(start));
 }
 
 task<void> rmdir(std::string path) {
+  const char* const path_text = uvlet::c_string(path, "rmdir: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_rmdir(loop, request, path.c_str(), callback);
+    return uv_fs_rmdir(loop, request, path_text, callback);
   };
   co_await call("rmdir " + path, std::move(start));
 }
 
 task<void> copy(std::string from, std::string to) {
+  const char* const from_text = uvlet::c_string(from, "copy: the path");
+  const char* const to_text = uvlet::c_string(to, "copy: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_copyfile(loop, request, from.c_str(), to.c_str(), 0, callback);
+    return uv_fs_copyfile(loop, request, from_text, to_text, 0, callback);
   };
   co_await call("copy " + from + " to " + to, std::move(start));
 }
 
 task<std::string> mkdtemp(std::string prefix) {
   const std::string pattern = prefix + "XXXXXX";
+  const char* const pattern_text = uvlet::c_string(pattern, "mkdtemp: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_mkdtemp(loop, request, pattern.c_str(), callback);
+    return uv_fs_mkdtemp(loop, request, pattern_text, callback);
   };
   const auto done = co_await call_whole("mkdtemp " + pattern, std::move(start));
   co_return std::string(done->path);
@@ -374,8 +387,9 @@ task<std::string> mkdtemp(std::string prefix) {
 
 task<std::pair<File, std::string>> mkstemp(std::string prefix) {
   const std::string pattern = prefix + "XXXXXX";
+  const char* const pattern_text = uvlet::c_string(pattern, "mkstemp: the path");
   auto start = [&](uv_loop_t* loop, uv_fs_t* request, auto callback) {
-    return uv_fs_mkstemp(loop, request, pattern.c_str(), callback);
+    return uv_fs_mkstemp(loop, request, pattern_text, callback);
   };
   const auto done = co_await call_whole("mkstemp " + pattern, std::move(start));
   const std::string path = done->path;

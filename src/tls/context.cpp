@@ -3,6 +3,8 @@
 #include "error.hpp"
 
 #include <fcntl.h>
+#include <uvlet/c_string.hpp>
+
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdexcept>
@@ -29,7 +31,8 @@ constexpr std::size_t protocol_bytes_max = 255;
 // A digest of the file's or directory's state: what was read from it may be used again.
 std::string stamp(const char* option, const std::string& path) {
   if (path.empty()) return {};
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd =
+      ::open(uvlet::c_string(path, std::string("SslOptions: ") + option), O_RDONLY | O_CLOEXEC);
   struct stat status;
   const bool readable = fd >= 0 && ::fstat(fd, &status) == 0;
   const int error = errno;
@@ -218,6 +221,9 @@ void Context::offer_protocols(const SslOptions& options) {
 }
 
 void Context::choose_ciphers(const std::string& ciphers) {
+  const auto text_of = [](const std::string& list) {
+    return uvlet::c_string(list, "SslOptions: ciphers");
+  };
   std::string older;
   std::string newer;  // of TLS 1.3
   for (std::size_t at = 0; at < ciphers.size();) {
@@ -229,9 +235,9 @@ void Context::choose_ciphers(const std::string& ciphers) {
     if (!list.empty()) list += ':';
     list += name;
   }
-  if (!newer.empty() && SSL_CTX_set_ciphersuites(get(), newer.c_str()) != 1)
+  if (!newer.empty() && SSL_CTX_set_ciphersuites(get(), text_of(newer)) != 1)
     refuse_file("ciphers " + newer);
-  if (!older.empty() && SSL_CTX_set_cipher_list(get(), older.c_str()) != 1)
+  if (!older.empty() && SSL_CTX_set_cipher_list(get(), text_of(older)) != 1)
     refuse_file("ciphers " + older);
 }
 

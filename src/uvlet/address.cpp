@@ -1,4 +1,5 @@
 #include <uvlet/address.hpp>
+#include <uvlet/c_string.hpp>
 
 #include <arpa/inet.h>
 #include <cstddef>
@@ -10,8 +11,7 @@
 namespace uvlet::inline UVLET_ABI {
 
 Address::Address(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {
-  if (host_.find('\0') != std::string::npos)
-    throw std::invalid_argument("a host name with a NUL byte in it");
+  c_string(host_, "the host of an Address");
   if (host_.empty()) host_ = "0.0.0.0";
   unsigned char bytes[sizeof(in6_addr)];
   if (inet_pton(AF_INET, host_.c_str(), bytes) == 1)
@@ -26,6 +26,7 @@ Address Address::unix_path(std::string path) {
     throw std::invalid_argument("the path of a unix socket has 1 to " + std::to_string(longest) +
                                 " bytes, this one has " + std::to_string(path.size()) + ": '" +
                                 path + "'");
+  if (path[0] != '\0') c_string(path, "the path of a unix socket");
   Address address;
   address.host_ = std::move(path);
   address.family_ = AF_UNIX;

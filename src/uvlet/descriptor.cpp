@@ -39,10 +39,10 @@ std::size_t Descriptor::simulated_allowance(std::size_t bytes) noexcept {
 
 void Descriptor::wait(IoRequest& request, Direction direction) {
   if (watch_ && watch_->stale()) forget_watch();
+  if (watch_ && watch_->hub != Hub::existing()) [[unlikely]]
+    leave_ended_hub();
   IoRequest*& place = requests_[static_cast<int>(direction)];
-  if (place)
-    throw std::logic_error("descriptor " + std::to_string(fd_) + ": a second simultaneous " +
-                           (direction == Direction::read ? "reader" : "writer"));
+  if (place) refuse_second(fd_, direction, place->who(), request.who());
   place = &request;
   try {
     arm(direction);
@@ -51,6 +51,22 @@ void Descriptor::wait(IoRequest& request, Direction direction) {
     throw;
   }
   ++watch_->hub->external;
+}
+
+void Descriptor::leave_ended_hub() {
+  if (watch_->hub)
+    throw std::logic_error("descriptor " + std::to_string(fd_) +
+                           " was waited for on another thread: it belongs to the hub of that one");
+  forget_watch();
+}
+
+void refuse_second(int fd, Direction direction, Root* first, Root* second) {
+  const auto name = [](Root* root) {
+    return root ? Hub::get().describe(*root) : "somebody in the background";
+  };
+  throw std::logic_error("descriptor " + std::to_string(fd) + ": a second simultaneous " +
+                         (direction == Direction::read ? "reader" : "writer") + ": " +
+                         name(second) + "; the first is " + name(first));
 }
 
 void Descriptor::withdraw(Direction direction) noexcept { take(direction); }

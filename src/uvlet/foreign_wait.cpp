@@ -92,23 +92,24 @@ ForeignCall::ForeignCall(int fd, Direction direction, std::optional<Duration> li
     : ForeignWait(limit),
       interest_{fd, static_cast<short>(direction == Direction::read ? POLLIN : POLLOUT), 0} {}
 
-bool ForeignCall::taken() const noexcept {
+// Who waits for the same already.
+const ForeignCall* ForeignCall::rival() const noexcept {
   for (const ForeignCall* call : calls()) {
     const Root* waits = call->root();
     if (waits && !waits->linked() && call->interest_.fd == interest_.fd &&
         call->interest_.events == interest_.events &&
         call->forks_ == forks.load(std::memory_order_relaxed))
-      return true;
+      return call;
   }
-  return false;
+  return nullptr;
 }
 
-bool ForeignCall::ready() noexcept { return !taken() && ForeignWait::ready(); }
+bool ForeignCall::ready() noexcept { return !rival() && ForeignWait::ready(); }
 
 void ForeignCall::suspend(Hub& hub) {
-  if (taken())
-    throw std::logic_error("descriptor " + std::to_string(fd()) + ": a second simultaneous " +
-                           role(interest_));
+  if (const ForeignCall* first = rival())
+    refuse_second(fd(), interest_.events & POLLOUT ? Direction::write : Direction::read,
+                  first->root(), root());
   ForeignWait::suspend(hub);
   forks_ = forks.load(std::memory_order_relaxed);
   calls().push_back(this);

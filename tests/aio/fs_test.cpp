@@ -191,3 +191,20 @@ TEST_CASE("many files at once, some of them cancelled: no descriptor is lost") {
   close(after);
   CHECK(after == before);
 }
+
+TEST_CASE("a path with a NUL byte is refused, by name") {
+  const std::string cut("a\0b", 3);
+  namespace fs = aio::fs;
+  CHECK_THROWS_WITH_AS(aio::run(fs::open(cut)), "open: the path has a NUL byte in it: 'a\\0b'",
+                       std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::stat(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::exists(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::scandir(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::rename("a", cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::copy(cut, "a")), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::unlink(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::mkdir(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::rmdir(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::mkdtemp(cut)), std::invalid_argument);
+  CHECK_THROWS_AS(aio::run(fs::mkstemp(cut)), std::invalid_argument);
+}

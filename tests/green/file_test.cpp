@@ -195,15 +195,20 @@ TEST_CASE("a second simultaneous reader or writer is a logic_error that names th
   auto reader = green::spawn([&] { return file.readline(); });
   auto writer = green::spawn([&] { file.write(std::string(64 << 20, 'x')); });
   green::sleep(0.002);
-  CHECK_THROWS_WITH_AS(file.read(1), (text + ": a second simultaneous reader").c_str(),
+  CHECK_THROWS_WITH_AS(file.read(1),
+                       doctest::Contains((text + ": a second simultaneous reader").c_str()),
                        std::logic_error);
-  CHECK_THROWS_WITH_AS(pair.a.recv(1), (text + ": a second simultaneous reader").c_str(),
+  CHECK_THROWS_WITH_AS(pair.a.recv(1),
+                       doctest::Contains((text + ": a second simultaneous reader").c_str()),
                        std::logic_error);
-  CHECK_THROWS_WITH_AS(file.write("y"), (text + ": a second simultaneous writer").c_str(),
+  CHECK_THROWS_WITH_AS(file.write("y"),
+                       doctest::Contains((text + ": a second simultaneous writer").c_str()),
                        std::logic_error);
-  CHECK_THROWS_WITH_AS(file.flush(), (text + ": a second simultaneous writer").c_str(),
+  CHECK_THROWS_WITH_AS(file.flush(),
+                       doctest::Contains((text + ": a second simultaneous writer").c_str()),
                        std::logic_error);
-  CHECK_THROWS_WITH_AS(pair.a.send("y"), (text + ": a second simultaneous writer").c_str(),
+  CHECK_THROWS_WITH_AS(pair.a.send("y"),
+                       doctest::Contains((text + ": a second simultaneous writer").c_str()),
                        std::logic_error);
   pair.b.sendall("line\n");
   CHECK(reader.wait() == "line\n");

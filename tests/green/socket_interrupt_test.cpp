@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 
 using green::Address;
@@ -135,6 +136,70 @@ TEST_CASE("data that came before the kill is still received: the kill waits") {
   reader.kill();
   CHECK(got == "data");
   CHECK_THROWS_AS(reader.wait(), green::GreenletExit);
+}
+
+TEST_CASE("the error of a second reader names both green threads") {
+  test::TcpPair tcp;
+  test::UnixPair local;
+  for (Socket* socket : {&tcp.a, &local.a}) {
+    auto first = green::spawn([&] { return errno_of([&] { socket->recv(1); }); });
+    first.set_name("the-first");
+    green::sleep(0);
+    auto second = green::spawn([&] {
+      try {
+        socket->recv(1);
+      } catch (const std::logic_error& error) {
+        return std::string(error.what());
+      }
+      return std::string();
+    });
+    second.set_name("the-second");
+    const std::string text = second.wait();
+    CAPTURE(text);
+    CHECK(text.find("the-first") != std::string::npos);
+    CHECK(text.find("the-second") != std::string::npos);
+    socket->close();
+    CHECK(first.wait() == EBADF);
+  }
+}
+
+TEST_CASE("a socket that has waited on one thread is refused by waits on another") {
+  test::TcpPair tcp;
+  test::UnixPair local;
+  for (auto [socket, peer] : {std::pair(&tcp.a, &tcp.b), std::pair(&local.a, &local.b)}) {
+    socket->settimeout(0.001);
+    CHECK(errno_of([&] { socket->recv(1); }) == ETIMEDOUT);
+    std::string text;
+    std::thread([&, of = socket] {
+      try {
+        of->recv(1);
+      } catch (const std::logic_error& error) {
+        text = error.what();
+      }
+    }).join();
+    CHECK(text.find("belongs to the hub") != std::string::npos);
+    socket->settimeout(test::watchdog);
+    peer->sendall("x");
+    CHECK(socket->recv(1) == "x");
+  }
+}
+
+TEST_CASE("a socket whose hub has ended can wait on another") {
+  test::TcpPair tcp;
+  test::UnixPair local;
+  for (auto [socket, peer] : {std::pair(&tcp.a, &tcp.b), std::pair(&local.a, &local.b)}) {
+    socket->settimeout(0.001);
+    int error = 0;
+    std::thread([&, of = socket] { error = errno_of([&] { of->recv(1); }); }).join();
+    CHECK(error == ETIMEDOUT);
+    socket->settimeout(test::watchdog);
+    auto sender = green::spawn([to = peer] {
+      green::sleep(0.001);
+      to->sendall("x");
+    });
+    CHECK(socket->recv(1) == "x");
+    sender.wait();
+  }
 }
 
 TEST_CASE("a second simultaneous writer, and a second accept, are logic errors") {

@@ -3,6 +3,7 @@
 #include "../fake_resolver.hpp"
 #include "sockets.hpp"
 
+#include <fcntl.h>
 #include <functional>
 
 using green::Address;
@@ -161,4 +162,25 @@ TEST_CASE("a socket that is moved while it connects is connected then") {
   test::in_green_thread([&] { CHECK(connecting.wait() == 0); });
   CHECK(second.getpeername() == full.listener.getsockname());
   accepting.kill();
+}
+
+TEST_CASE("sendfile has one limit, and its pipe keeps nobody from closing the socket") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  test::TcpPair pair;
+  pair.a.settimeout(0.02);
+  auto trickle = green::spawn([&] {
+    for (;; green::sleep(0.002)) CHECK(write(ends[1], "x", 1) == 1);
+  });
+  test::in_green_thread([&] {
+    CHECK(errno_of([&] { pair.a.sendfile(ends[0]); }) == ETIMEDOUT);
+    trickle.kill();
+    pair.a.settimeout({});
+    auto sending = green::spawn([&] { return errno_of([&] { pair.a.sendfile(ends[0]); }); });
+    green::sleep(0.01);
+    pair.a.close();
+    CHECK(sending.wait() == EBADF);
+  });
+  ::close(ends[0]);
+  ::close(ends[1]);
 }

@@ -321,3 +321,28 @@ TEST_CASE("somebody else reaps it, or the system does") {
   REQUIRE(waitpid(child.pid(), nullptr, 0) == child.pid());
   CHECK(child.wait() == -1);
 }
+
+TEST_CASE("what would be cut short on its way to a process is refused, by name") {
+  const std::string cut("a\0b", 3);
+  using Environment = std::map<std::string, std::string>;
+  const auto with_env = [](Environment environment) {
+    green::PopenOptions options;
+    options.env = std::move(environment);
+    return options;
+  };
+  green::PopenOptions in_folder;
+  in_folder.cwd = cut;
+  CHECK_THROWS_WITH_AS(green::Popen({cut}), doctest::Contains("'a\\0b'"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(green::Popen({"true", cut}),
+                       "an argument of a process has a NUL byte in it: 'a\\0b'",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(green::Popen({"true"}, in_folder),
+                       "the cwd of a process has a NUL byte in it: 'a\\0b'", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(green::Popen({"true"}, with_env({{"NAME", cut}})),
+                       "an environment variable has a NUL byte in it: 'NAME=a\\0b'",
+                       std::invalid_argument);
+  for (const char* name : {"", "=", "A=B"})
+    CHECK_THROWS_WITH_AS(green::Popen({"true"}, with_env({{name, "x"}})),
+                         doctest::Contains("the name of an environment variable"),
+                         std::invalid_argument);
+}

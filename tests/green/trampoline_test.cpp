@@ -118,7 +118,8 @@ TEST_CASE("a second simultaneous trampoline in one direction is a logic_error, i
   const std::string text = "descriptor " + std::to_string(fd) + ": a second simultaneous reader";
   auto first = green::spawn([&] { trampoline(fd, true, false); });
   green::sleep(0.001);
-  CHECK_THROWS_WITH_AS(trampoline(fd, true, false), text.c_str(), std::logic_error);
+  CHECK_THROWS_WITH_AS(trampoline(fd, true, false), doctest::Contains(text.c_str()),
+                       std::logic_error);
   trampoline(fd, false, true);
   pair.b.sendall("x");
   first.wait();

@@ -59,8 +59,14 @@ TEST_CASE("no host means every interface") {
   CHECK(ip->sin_addr.s_addr == htonl(INADDR_ANY));
 }
 
-TEST_CASE("a NUL byte in a host is invalid_argument") {
-  CHECK_THROWS_AS(Address(std::string("localhost\0.evil", 15), 80), std::invalid_argument);
+TEST_CASE("a NUL byte in a host or a path is invalid_argument") {
+  CHECK_THROWS_WITH_AS(Address(std::string("localhost\0.evil", 15), 80),
+                       "the host of an Address has a NUL byte in it: 'localhost\\0.evil'",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(Address::unix_path(std::string("/tmp/a\0b", 8)),
+                       "the path of a unix socket has a NUL byte in it: '/tmp/a\\0b'",
+                       std::invalid_argument);
+  CHECK(Address::unix_path(std::string("\0a\0b", 4)).host().size() == 4);
 }
 
 TEST_CASE("a unix path is an address too") {
