@@ -63,6 +63,7 @@ CASES = [
     ("main_returns_while_others_wait", 0, [], True),
     ("exit_in_a_green_thread", 3, [], True),
     ("exit_in_a_green_thread_of_another_thread", 3, [], True),
+    ("interrupted", -signal.SIGINT, [r"^caught$"], True),
     ("exit_while_a_name_is_looked_up", 0, [r"^exits$"], True),
     ("exception_out_of_noexcept", ABORT, [r"terminate called"], True),
     ("kill_in_noexcept", ABORT, [r"terminate called"], True),

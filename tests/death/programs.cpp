@@ -11,6 +11,7 @@
 #include <green/green.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -356,6 +357,19 @@ void exit_while_a_name_is_looked_up() {
   std::puts("exits");
 }
 
+// Whatever has waited for it before.
+void interrupted() {
+  auto waiting = aio::create_task(aio::wait_signal(SIGINT));
+  green::sleep(0);
+  kill(getpid(), SIGINT);
+  green::awaitlet(waiting);
+  std::puts("caught");
+  std::fflush(stdout);
+  kill(getpid(), SIGINT);
+  green::sleep(20);
+  std::puts("lives");
+}
+
 const Programs programs = {
     PROGRAM(overflow_by_recursion),
     PROGRAM(overflow_by_one_big_frame),
@@ -387,6 +401,7 @@ const Programs programs = {
     PROGRAM(exception_out_of_a_thread),
     PROGRAM(overflow_with_detection),
     PROGRAM(exit_while_a_name_is_looked_up),
+    PROGRAM(interrupted),
 };
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <map>
+#include <memory>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <uvlet/config.hpp>
@@ -267,61 +269,74 @@ TEST_CASE("who writes when the peer is gone gets an error, ten thousand times, a
 }
 
 TEST_CASE("close against every wait, again and again: each waiter ends once, with EBADF") {
+  const std::string much(16 << 20, 'x');
   Socket listener = green::listen(test::anywhere());
-  std::size_t ended = 0, wrong = 0;
-  const auto check = [&](int error) { ++ended, wrong += error != EBADF; };
-  const std::size_t times = amount(5'000);
-  for (std::size_t i = 0; i < times; ++i) {
-    Connection both = local();
-    Socket accepts = listener.dup();
-    auto reader = green::spawn([&] { check(errno_of([&] { both.a.recv(1); })); });
-    auto writer =
-        green::spawn([&] { check(errno_of([&] { both.a.sendall(std::string(1 << 20, 'x')); })); });
-    auto acceptor = green::spawn([&] { check(errno_of([&] { accepts.accept(); })); });
-    auto receiver = green::spawn([&] { check(errno_of([&] { both.b.recvmsg(1, 1); })); });
-    const std::size_t turns = i % 3 + 1;
-    for (std::size_t turn = 0; turn < turns; ++turn) green::sleep(0);
-    both.b.recv(0);
-    both.a.close();
-    accepts.close();
-    reader.wait();
-    writer.wait();
-    acceptor.wait();
-    both.b.close();
-    try {
-      receiver.wait();
-    } catch (...) {
+  test::FullListener full;
+  for (const auto make : {tcp, local}) {
+    std::map<std::string, std::size_t> ended;
+    const std::size_t times = amount(make == tcp ? 2'000 : 20'000);
+    for (std::size_t i = 0; i < times; ++i) {
+      Connection both = make();
+      CAPTURE(both.name);
+      Socket accepts = listener.dup();
+      Socket connects;
+      std::vector<green::GreenThread<void>> waiters;
+      const auto wait_in = [&](const char* kind, auto call) {
+        waiters.push_back(green::spawn([&, kind, call] {
+          const int error = errno_of(call);
+          if (error != EBADF) FAIL(kind, " ended with ", error);
+          ++ended[kind];
+        }));
+      };
+      wait_in("recv", [&] { both.a.recv(1); });
+      wait_in("sendall", [&] { both.a.sendall(much); });
+      wait_in("accept", [&] { accepts.accept(); });
+      wait_in("connect", [&] { connects.connect(full.listener.getsockname()); });
+      wait_in("recvmsg", [&, idle = std::make_shared<Connection>(local())] {
+        auto closer = green::spawn([&] {
+          green::sleep(0);
+          idle->b.close();
+        });
+        idle->b.recvmsg(1, 1);
+      });
+      for (std::size_t turn = 0; turn < i % 3 + 1; ++turn) green::sleep(0);
+      both.a.close();
+      accepts.close();
+      connects.close();
+      for (auto& waiter : waiters) waiter.wait();
     }
+    for (const char* kind : {"recv", "sendall", "accept", "connect", "recvmsg"})
+      CHECK(ended[kind] == times);
   }
-  CHECK(ended == 4 * times);
-  CHECK(wrong <= times);  // the receivers had data
 }
 
 TEST_CASE("numbers that are used again under load carry no byte of the old socket") {
-  std::size_t reused = 0, wrong = 0;
-  int last = -1;
-  const std::size_t times = amount(10'000);
-  for (std::size_t i = 0; i < times; ++i) {
-    Connection both = local();
-    reused += both.a.fileno() == last;
-    last = both.a.fileno();
-    const std::string tag = std::to_string(i);
-    auto reader = green::spawn([&] {
-      try {
-        const std::string got = both.a.recv(100);
-        wrong += got != tag && got != tag + tag;
-      } catch (const std::system_error& error) {
-        wrong += error.code().value() != EBADF;
-      }
-    });
-    green::sleep(0);
-    both.b.sendall(tag);
-    if (i % 2) both.b.sendall(tag);
-    if (i % 3) both.a.close();  // with an event on its way
-    reader.wait();
+  for (const auto make : {tcp, local}) {
+    std::size_t reused = 0, wrong = 0;
+    int last = -1;
+    const std::size_t times = amount(make == tcp ? 10'000 : 100'000);
+    for (std::size_t i = 0; i < times; ++i) {
+      Connection both = make();
+      reused += both.a.fileno() == last;
+      last = both.a.fileno();
+      const std::string tag = std::to_string(i);
+      auto reader = green::spawn([&] {
+        try {
+          const std::string got = both.a.recv(100);
+          wrong += got != tag && got != tag + tag;
+        } catch (const std::system_error& error) {
+          wrong += error.code().value() != EBADF;
+        }
+      });
+      green::sleep(0);
+      both.b.sendall(tag);
+      if (i % 2) both.b.sendall(tag);
+      if (i % 3) both.a.close();  // with an event on its way
+      reader.wait();
+    }
+    CHECK(wrong == 0);
+    CHECK(reused > times / 2);
   }
-  CHECK(wrong == 0);
-  CHECK(reused > times / 2);
 }
 
 TEST_CASE("ten thousand rounds in both directions at once") {

@@ -11,7 +11,9 @@
 #include <memory>
 #include <regex>
 #include <sys/wait.h>
+#include <tuple>
 #include <unistd.h>
+#include <vector>
 
 using aio::task;
 using test::closed;
@@ -332,10 +334,14 @@ TEST_CASE("a green server and a client serve coroutines too, and a kill of the w
   CHECK_FALSE(listener.closed());
 }
 
-TEST_CASE("run_app serves until SIGTERM on one thread or several, and lets who is busy answer") {
+TEST_CASE(
+    "run_app serves until SIGTERM or SIGINT on one thread or several, and lets who is busy "
+    "answer") {
   enum class How { blocking, awaited };
-  for (const auto& [threads, how] : {std::pair(1, How::blocking), std::pair(2, How::blocking),
-                                     std::pair(1, How::awaited), std::pair(2, How::awaited)}) {
+  const std::vector<std::tuple<int, How, int>> ways{
+      {1, How::blocking, SIGTERM}, {2, How::blocking, SIGTERM}, {1, How::awaited, SIGTERM},
+      {2, How::awaited, SIGTERM},  {1, How::blocking, SIGINT},  {2, How::awaited, SIGINT}};
+  for (const auto& [threads, how, ending] : ways) {
     green::Socket taken = green::listen(green::Address("127.0.0.1", 0));
     const green::Address address = taken.getsockname();
     taken.close();
@@ -343,8 +349,8 @@ TEST_CASE("run_app serves until SIGTERM on one thread or several, and lets who i
     if (server == 0) {
       alarm(static_cast<unsigned>(test::watchdog));
       web::Application app;
-      app.router().add_get("/", [](web::Request&) {
-        ::kill(::getpid(), SIGTERM);
+      app.router().add_get("/", [number = ending](web::Request&) {
+        ::kill(::getpid(), number);
         green::sleep(0.05);
         return web::Response("late");
       });
