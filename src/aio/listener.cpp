@@ -82,12 +82,10 @@ task<Accepted> accept_patiently(uvlet::Descriptor& listener) {
       accepted.fd = fd;
       break;
     }
-    if (!uvlet::out_of_resources(-fd)) {
-      if (listener.fd() < 0) break;
+    if (uvlet::out_of_resources(-fd))
+      co_await sleep(uvlet::accept_pause_seconds);
+    else if (listener.fd() >= 0)
       throw std::system_error(-fd, std::generic_category(), "accept");
-    }
-    task<void> pause = sleep(uvlet::accept_pause_seconds);
-    co_await std::move(pause);
   }
   co_return std::move(accepted);
 }
