@@ -185,6 +185,7 @@ task<R> async_def(Call call, green::CallSite site) {
     end.called_from(site);
     co_await std::move(end);
   } catch (const CancelledError&) {  // what the function made of its kill is what counts
+    if (green::detail::AwaitEnd<R>::outlived_kill(thread)) throw;
   }
   try {
     co_return co_await std::move(thread).wait_async();

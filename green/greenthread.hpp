@@ -146,6 +146,7 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
 
   // The function has ended, in `self`: links, then waiters.
   void finish(uvlet::Root& self) noexcept {
+    outlived_kill = self.killed || self.thrown;
     self.clear_interrupts();
     this->finished = true;
     if (!links.empty()) run_links(self);
@@ -161,7 +162,8 @@ class State final : public uvlet::Identity, public uvlet::Outcome<T> {
 
   std::vector<std::unique_ptr<LinkCall>> links;
   std::uint64_t last_link = 0;
-  bool announced = false;  // the links have run
+  bool announced = false;      // the links have run
+  bool outlived_kill = false;  // it ended before a kill was thrown into it
 
  private:
   void run_links(uvlet::Root& self) noexcept {
@@ -267,6 +269,8 @@ class AwaitEnd final : public uvlet::Operation<AwaitEnd<T>, Await<T>> {
   AwaitEnd(AwaitEnd&&) noexcept = default;
   bool await_ready() { return Await<T>::await_ready(); }
   void result() const noexcept {}
+  // Whether what it was awaited for is still to be thrown: the target never knew of it.
+  static bool outlived_kill(const GreenThread<T>& thread) { return thread.state()->outlived_kill; }
 };
 
 using uvlet::Call;

@@ -8,7 +8,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <utility>
 
 namespace aio {
@@ -51,8 +50,7 @@ class UVLET_API Server {
 
 namespace detail {
 
-UVLET_API task<Server> serve_on(StreamHandler handler, Address address,
-                                std::optional<bool> reuse_port,
+UVLET_API task<Server> serve_on(StreamHandler handler, Address address, bool reuse_port,
                                 std::unique_ptr<uvlet::Transport> transport = nullptr);
 
 template <class H>
@@ -67,11 +65,10 @@ StreamHandler stream_handler(H handler) {
 // each as create_task does. What a handler throws is reported on stderr and ends its connection
 // alone, as does returning from it, once no handle to the Stream is left. Where the process has no
 // descriptor left it waits for one. The file of a unix socket that nobody removed is replaced.
-// Several servers, of other threads or processes, may share a port that all of them reuse; nullopt:
-// on for a fixed port, off for port 0 and unix. Throws system_error, gaierror.
-// Source: asyncio.start_server.
+// `reuse_port`: several servers, of other threads or processes, share a port that all of them
+// reuse, as run_on_threads wants. Throws system_error, gaierror. Source: asyncio.start_server.
 template <class H>
-task<Server> start_server(H handler, Address address, std::optional<bool> reuse_port = {}) {
+task<Server> start_server(H handler, Address address, bool reuse_port = false) {
   return detail::serve_on(detail::stream_handler(std::move(handler)), std::move(address),
                           reuse_port);
 }

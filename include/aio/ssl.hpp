@@ -20,8 +20,7 @@ UVLET_API task<void> start_tls(Stream stream, SslOptions options);
 // The handler gets a connection once it has shaken hands; one that cannot, or takes longer than a
 // minute, is closed. Source: asyncio.start_server.
 template <class H>
-task<Server> start_server(H handler, Address address, SslOptions options,
-                          std::optional<bool> reuse_port = {}) {
+task<Server> start_server(H handler, Address address, SslOptions options, bool reuse_port = false) {
   options.server_side = true;
   return detail::serve_on(detail::stream_handler(std::move(handler)), std::move(address),
                           reuse_port, detail::ssl_transport(options));

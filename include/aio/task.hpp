@@ -225,6 +225,8 @@ class TaskAwaiter {
   ~TaskAwaiter() {
     if (detached_) [[unlikely]]
       detached_->abandon(frame_);
+    if (resumer_) [[unlikely]]
+      resumer_->off_stack();
   }
 
   bool await_ready() const noexcept { return false; }
@@ -234,21 +236,26 @@ class TaskAwaiter {
       frame_.awaited_by(awaiting);
       uvlet::Hub::existing()->step = frame_.get();
     } else {
-      detached_ = new Detached<T>(uvlet::Hub::get(), frame_.get(), awaiting, &detached_);
+      detached_ = new Detached<T>(uvlet::Hub::get(), frame_.get(), awaiting, *this);
     }
   }
-  T await_resume() { return frame_.promise().take(); }
+  T await_resume() {
+    resumer_ = nullptr;
+    return frame_.promise().take();
+  }
 
  private:
+  friend struct Detached<T>;
   Frame<T> frame_;
-  Detached<T>* detached_ = nullptr;
+  Detached<T>* detached_ = nullptr;          // of a coroutine of another library: it awaits this
+  uvlet::StacklessRoot* resumer_ = nullptr;  // and is about to be resumed by this
 };
 
 template <class T>
 struct Detached final : uvlet::StacklessRoot {
   Detached(uvlet::Hub& owner, typename Frame<T>::Coroutine coroutine,
-           std::coroutine_handle<> awaiting, Detached** holder_place) noexcept
-      : StacklessRoot(owner, Kind::task), body(coroutine), done(awaiting), holder(holder_place) {
+           std::coroutine_handle<> awaiting, TaskAwaiter<T>& who_awaits) noexcept
+      : StacklessRoot(owner, Kind::task), body(coroutine), done(awaiting), awaiter(who_awaits) {
     owner.make_ready(*this);
   }
   std::coroutine_handle<> first_step() const noexcept override { return body; }
@@ -258,25 +265,26 @@ struct Detached final : uvlet::StacklessRoot {
   void never_started() noexcept override { end(); }
   void end() noexcept {
     if (this->locals) this->free_locals();
-    uvlet::Hub& owner = *hub;
-    const std::coroutine_handle<> awaiting = done;
-    uvlet::Waiter* const destroyer = abandoned;
-    if (!destroyer) *holder = nullptr;
-    delete this;
-    if (destroyer) {
+    if (abandoned) {
+      uvlet::Waiter* const destroyer = abandoned;
+      delete this;
       destroyer->wake();
       return;
     }
     // A Root of its own again: the other library's code may block.
-    uvlet::Root& next = owner.adopt(awaiting);
-    owner.make_ready(next);
+    uvlet::StacklessRoot& next = hub->adopt(done);
+    hub->make_ready(next);
+    awaiter.detached_ = nullptr;
+    awaiter.resumer_ = &next;
+    delete this;
   }
 
   // The awaiting frame is destroyed before the task has ended: the task is cancelled, and waited
-  // for. Where nothing may wait the frames go with their owner, innermost first, and each wait
-  // withdraws itself.
+  // for. Where nothing may wait, or in the child of a fork, the frames go with their owner,
+  // innermost first, and each wait withdraws itself.
   void abandon(Frame<T>& frame) noexcept {
-    const bool may_wait = hub->running() != this && hub->running()->may_wait();
+    const bool may_wait =
+        hub == uvlet::Hub::existing() && hub->running() != this && hub->running()->may_wait();
     if (!may_wait && !sp && hub->running() != this) {
       Root::unlink();
       destroy_awaited(innermost_coroutine(*this), body);
@@ -307,7 +315,7 @@ struct Detached final : uvlet::StacklessRoot {
 
   typename Frame<T>::Coroutine body;
   std::coroutine_handle<> done;
-  Detached** holder;
+  TaskAwaiter<T>& awaiter;
   uvlet::Waiter* abandoned = nullptr;
 };
 

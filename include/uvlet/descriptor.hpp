@@ -195,7 +195,7 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
 
  private:
   [[noreturn]] void fail(const char* call) const;
-  bool lets_others_run() noexcept;
+  bool budget_is_spent() noexcept;
   void complete() noexcept final;
   void expire() noexcept final;
   Purpose purpose() const noexcept final { return {describe(), root()}; }
@@ -204,6 +204,7 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
   Direction direction_;
   bool waiting_ = false;
   bool settled_ = false;  // done, and waits for its turn only
+  bool skipped_ = false;  // not tried: an interrupt was due
   std::optional<Duration> limit_;
 };
 

@@ -93,7 +93,8 @@ struct UVLET_API StacklessRoot : Root, TaskLink, FrameAllocated {
 // Something to be done on a hub's loop, sent from any thread.
 struct Post {
   Post* next = nullptr;
-  // On the loop's own stack; it owns itself, but when it throws, and is run again later then.
+  // On the loop's own stack; it owns itself. If it throws system_error or bad_alloc it is run again
+  // later; it throws nothing else.
   virtual void run(Hub& hub) = 0;
 
  protected:
@@ -374,7 +375,7 @@ namespace detail {
 
 // A function whose result nobody waits for: what it throws is reported.
 template <class F>
-struct Detached {
+struct Reported {
   F function;
   void operator()(Root& self) noexcept {
     try {
@@ -390,14 +391,14 @@ struct Detached {
 
 template <class F>
 void Hub::spawn(F function, void* spawned_at) {
-  make_ready(make_green(detail::Detached<F>{std::move(function)}, spawned_at));
+  make_ready(make_green(detail::Reported<F>{std::move(function)}, spawned_at));
 }
 
 template <class F>
 void Hub::post(F function) {
   struct Spawn final : Post {
     explicit Spawn(F f) : body{std::move(f)} {}
-    detail::Detached<F> body;
+    detail::Reported<F> body;
     void run(Hub& hub) override {
       hub.make_ready(hub.make_green(std::move(body), nullptr));
       delete this;

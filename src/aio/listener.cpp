@@ -2,6 +2,8 @@
 
 #include <aio/sleep.hpp>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <system_error>
@@ -46,15 +48,19 @@ void remove_stale(const Address& address) noexcept {
 
 }  // namespace
 
-int listen_on(const Address& address, int backlog, std::optional<bool> reuse_port) {
+void send_at_once(int fd) noexcept {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int listen_on(const Address& address, int backlog, bool reuse_port) {
   const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");
   uvlet::Descriptor closing(fd, false);
   const int on = 1;
   if (address.family() != AF_UNIX) {
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (reuse_port.value_or(address.port() != 0))
-      ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   }
   remove_stale(address);
   const Address::Raw raw = address.raw();
@@ -79,6 +85,7 @@ task<Accepted> accept_patiently(uvlet::Descriptor& listener) {
     Accept accept(listener, accepted.peer);
     const int fd = co_await std::move(accept);
     if (fd >= 0) {
+      send_at_once(fd);
       accepted.fd = fd;
       break;
     }

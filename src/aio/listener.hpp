@@ -7,15 +7,17 @@
 #include <uvlet/descriptor.hpp>
 
 #include <memory>
-#include <optional>
 
 namespace aio::detail {
 
 using uvlet::Address;
 
+// A small message does not wait for those before it to be acknowledged. No TCP: no matter.
+UVLET_API void send_at_once(int fd) noexcept;
+
 // Listens there, non-blocking; the descriptor is the caller's. The file of a unix socket that
 // nobody removed is replaced. `reuse_port`: as of start_server. Throws system_error.
-UVLET_API int listen_on(const Address& address, int backlog, std::optional<bool> reuse_port);
+UVLET_API int listen_on(const Address& address, int backlog, bool reuse_port);
 
 // Where a socket is bound. Throws system_error.
 UVLET_API Address name_of(int fd);

@@ -131,7 +131,7 @@ task<void> stopped(Shared state, Duration timeout) {
 
 }  // namespace
 
-task<Server> serve_on(StreamHandler handler, Address address, std::optional<bool> reuse_port,
+task<Server> serve_on(StreamHandler handler, Address address, bool reuse_port,
                       std::unique_ptr<uvlet::Transport> transport) {
   const std::vector<Address> found = co_await resolve(std::move(address));
   const int fd = listen_on(found.front(), backlog, reuse_port);

@@ -62,6 +62,7 @@ class Catcher final : uvlet::HubObserver {
 struct SignalState {
   explicit SignalState(const std::vector<int>& numbers) {
     uvlet::Hub& hub = uvlet::Hub::get();
+    came.reserve(numbers.size());
     try {
       for (const int number : numbers) {
         catchers.push_back(nullptr);
@@ -72,7 +73,6 @@ struct SignalState {
       stop();
       throw;
     }
-    came.reserve(numbers.size());
   }
   void stop() noexcept {
     for (Catcher* catcher : std::exchange(catchers, {}))

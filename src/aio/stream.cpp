@@ -4,6 +4,8 @@
 #include <uvlet/descriptor.hpp>
 #include <uvlet/signal.hpp>
 
+#include "listener.hpp"
+
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -251,6 +253,7 @@ void detail::WeakStream::end_reading() const noexcept {
 
 task<Stream> open_connection(Address address, std::optional<Address> local) {
   auto connected = co_await detail::connect(std::move(address), std::move(local));
+  detail::send_at_once(connected->fd());
   co_return Stream::from_fd(connected->detach());
 }
 

@@ -168,23 +168,26 @@ bool IoWait::ready() noexcept {
     return true;
   }
   if (descriptor_->taken(direction_)) return false;  // suspend() refuses it
+  const bool yields = budget_is_spent();
+  if (yields && Hub::existing()->running()->interrupt_due()) {
+    skipped_ = true;  // the interrupt is thrown, and what is there left there
+    return false;
+  }
   const bool at_once = limit_ && limit_->seconds() == 0;
-  if ((at_once || !nothing_there()) && attempt()) return !lets_others_run();
+  if ((at_once || !nothing_there()) && attempt()) return !(settled_ = yields);
   if (at_once) error_number = EAGAIN;
   return at_once;
 }
 
-// Not while an interrupt is due, which would take the place of the result.
-bool IoWait::lets_others_run() noexcept {
+bool IoWait::budget_is_spent() noexcept {
   Hub* hub = Hub::existing();
   if (!hub || --hub->io_budget > 0) return false;
   hub->io_budget = Hub::io_budget_full;
-  const Root& self = *hub->running();
-  settled_ = !self.attention && self.may_wait();
-  return settled_;
+  return hub->running()->may_wait();
 }
 
 void IoWait::suspend(Hub& hub) {
+  if (skipped_) settled_ = attempt();  // who waits is not who was interrupted
   if (settled_) return make_ready();
   descriptor_->wait(*this, direction_);
   waiting_ = true;

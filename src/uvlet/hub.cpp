@@ -19,6 +19,7 @@
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <uv.h>
 
 #if defined(UVLET_ASAN)
 #include <sanitizer/lsan_interface.h>
@@ -129,6 +130,8 @@ Hub& Hub::make() {
 #if defined(UVLET_ASAN)
     std::atexit(register_leak_roots_at_exit);
 #endif
+    uv_loop_t first;  // so that libuv has seen to its own signals before we see to its loops
+    if (uv_loop_init(&first) == 0) uv_loop_close(&first);
     pthread_atfork(&HoldWatch::before_fork, &HoldWatch::after_fork, &Hub::forked);
     return true;
   }();
@@ -196,13 +199,21 @@ Hub::~Hub() {
   munmap(loop_stack_, loop_stack_bytes + StackArena::page_bytes);
 }
 
-// In the child: the old hub is left as it is, its loop shares the parent's epoll set. On a new one
+// In the child: the old hub is left as it is, its loop shares the parent's epoll set; only its
+// signals are taken from it, which libuv would report to the parent. On a new one
 // lives who forked, with its Timeouts; the others stay behind on stacks that never run again.
 void Hub::forked() {
   HoldWatch::after_fork_in_child();
   ++forks;
   Hub* old = this_hub;
-  if (!old || !old->current_->may_wait()) return;
+  if (!old || !old->loop_) return;
+  uv_walk(
+      old->loop_,
+      [](uv_handle_t* handle, void*) {
+        if (handle->type == UV_SIGNAL) uv_signal_stop(reinterpret_cast<uv_signal_t*>(handle));
+      },
+      nullptr);
+  if (!old->current_->may_wait()) return;
   Root& survivor = *old->current_;
   HubOptions options;
   options.stack_size = old->stacks_.stack_bytes();

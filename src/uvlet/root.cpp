@@ -196,9 +196,13 @@ void Root::kill() noexcept {
 // where there is no memory for it.
 void Root::deliver() noexcept {
   std::vector<Root*>& queue = hub->deliveries;
+  bool listed = true;
   try {
     queue.push_back(this);
   } catch (const std::bad_alloc&) {
+    listed = false;
+  }
+  if (!listed) {
     const bool again = delivered;
     deliver_one();
     delivered = again;

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
+#include <system_error>
 #include <unistd.h>
 
 namespace uvlet::inline UVLET_ABI {
@@ -302,7 +304,9 @@ void Hub::run_posts() noexcept {
     Post* const following = posts_->next;
     try {
       posts_->run(*this);
-    } catch (...) {  // no stack for it now, or no memory: none behind it overtakes it
+    } catch (const std::system_error&) {  // no stack for it now: none behind it overtakes it
+      return;
+    } catch (const std::bad_alloc&) {
       return;
     }
     posts_ = following;

@@ -551,6 +551,32 @@ TEST_CASE("a kill that a function under async_def swallows ends who was killed a
   CHECK(log.text() == "exit");
 }
 
+TEST_CASE("a cancel that comes too late for the function goes on in who awaited it") {
+  green::Event<> go;
+  test::Log log;
+  auto work = [&]() -> aio::task<int> {
+    co_await aio::async_def([&] { go.wait(); });
+    log("went on");
+    co_return 1;
+  };
+  auto future = aio::create_task(work());
+  green::sleep(0.001);
+  go.send();  // it is woken, and has no other wait
+  CHECK(future.cancel());
+  CHECK_THROWS_AS(green::awaitlet(future), aio::CancelledError);
+  CHECK(log.entries().empty());
+
+  aio::Future<int> itself;
+  auto cancels = [&]() -> aio::task<int> {
+    co_await aio::async_def([&] { itself.cancel(); });
+    log("went on");
+    co_return 1;
+  };
+  itself = aio::create_task(cancels());
+  CHECK_THROWS_AS(green::awaitlet(itself), aio::CancelledError);
+  CHECK(log.entries().empty());
+}
+
 TEST_CASE("a function under async_def runs at once, before others that are ready") {
   test::Log log;
   auto work = [&]() -> aio::task<> {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -360,6 +361,43 @@ TEST_CASE("destroying a coroutine of another library cancels the task it awaits 
     green::sleep(0.001);
   }
   CHECK(future.cancelled());
+}
+
+TEST_CASE(
+    "a coroutine of another library is destroyed when its task has ended and it not resumed") {
+  green::Event<int> event;
+  int alive = 0;
+  auto body = [&]() -> aio::task<int> {
+    const Counted counted(alive);
+    co_return co_await event.wait_async();
+  };
+  {
+    Alien suspended = alien_awaits(body());
+    green::sleep(0);
+    event.send(1);
+    while (alive > 0) green::sleep(0);
+  }
+  green::sleep(0.001);
+  CHECK(alive == 0);
+}
+
+TEST_CASE("a child of fork destroys a coroutine of another library that awaits a task") {
+  auto body = []() -> aio::task<int> {
+    co_await aio::sleep(3600);
+    co_return 1;
+  };
+  auto suspended = std::make_unique<Alien>(alien_awaits(body()));
+  green::sleep(0.001);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(static_cast<unsigned>(test::watchdog));
+    suspended.reset();
+    _exit(7);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 7);
 }
 
 TEST_CASE("a wait that is refused to a coroutine of another library leaves nothing behind") {

@@ -3,6 +3,8 @@
 
 #include "sockets.hpp"
 
+#include <aio/aio.hpp>
+#include <green/awaitlet.hpp>
 #include <green/event.hpp>
 
 #include <arpa/inet.h>
@@ -238,5 +240,38 @@ TEST_CASE("a kill that comes while a reader lets others run does not lose what i
     CHECK_THROWS_AS(reader.wait(), green::GreenletExit);
     CHECK(got == "a");
     CHECK(b.recv(10) == "bc");
+  });
+}
+
+TEST_CASE("limits, kills and Shields hold for a reader to whom something is always there") {
+  test::in_green_thread([] {
+    auto [a, b] = connected();
+    bool flooding = true;
+    auto flood = green::spawn([&a = a] {
+      for (;;) a.sendall(std::string(64 * 1024, 'x'));
+    });
+    const auto reads = [&b = b] {
+      for (;;) b.recv(1);
+    };
+    CHECK_THROWS_AS(green::with_timeout(0.01, reads), green::TimeoutExpired);
+    auto killed = green::spawn(reads);
+    green::sleep(0.001);
+    killed.kill();
+    CHECK_THROWS_AS(killed.wait(), green::GreenletExit);
+    auto shielded = green::spawn([&] {
+      {
+        const green::Shield shield;
+        while (flooding) b.recv(1);
+      }
+      green::sleep(test::watchdog);
+    });
+    green::sleep(0);
+    shielded.kill();
+    for (int turns = 0; turns < 10; ++turns) green::sleep(0);
+    flooding = false;
+    CHECK_THROWS_AS(shielded.wait(), green::GreenletExit);
+    CHECK_THROWS_AS(green::awaitlet(aio::wait_for(aio::async_def_strict(reads), 0.01)),
+                    aio::TimeoutError);
+    flood.kill();
   });
 }

@@ -37,6 +37,7 @@ THIRD_PARTY = [
     ("include/aio/uv_request.hpp", "uv.h", "its user passes a request of libuv's"),
     ("src/uvlet/descriptor.cpp", "uv.h", "asks for its kinds of readiness"),
     ("src/uvlet/watch.cpp", "uv.h", "owns the polls"),
+    ("src/uvlet/hub.cpp", "uv.h", "takes the parent's signals from the child of a fork"),
     ("src/uvlet/hub.cpp", "sanitizer/lsan_interface.h", "keeps what is parked from being a leak"),
     ("src/uvlet/libuv_world.hpp", "uv.h", "owns the loop"),
     ("src/tls/*", "openssl/*", "the module that is made of OpenSSL"),

@@ -169,3 +169,21 @@ TEST_CASE("children of children work as well, and a deadlock is known there") {
           });
         }) == 7);
 }
+
+TEST_CASE("a signal to the child is the child's, whatever the parent waits for") {
+  aio::SignalReceiver signals({SIGTERM});
+  green::sleep(0);
+  const pid_t child = fork();
+  if (child == 0) {
+    kill(getpid(), SIGTERM);
+    _exit(7);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status));
+  auto received = aio::create_task(signals.receive());
+  green::sleep(0.01);
+  CHECK_FALSE(received.done());
+  kill(getpid(), SIGTERM);
+  CHECK(green::awaitlet(received) == SIGTERM);
+}

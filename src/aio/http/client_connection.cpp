@@ -1,5 +1,6 @@
 #include "client_connection.hpp"
 
+#include "../listener.hpp"
 #include "text.hpp"
 
 #include <aio/connect.hpp>
@@ -9,8 +10,6 @@
 
 #include <cerrno>
 #include <exception>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdexcept>
 
 namespace aio::http::detail {
@@ -40,10 +39,8 @@ std::unique_ptr<uvlet::Transport> transport(SslOptions ssl, const std::string& h
 task<Opened> connect_to(std::string host, std::uint16_t port) {
   std::unique_ptr<uvlet::Descriptor> descriptor =
       co_await aio::detail::connect(uvlet::Address(host, port));
-  auto opened = std::make_unique<ClientConnection>(descriptor->detach());
-  const int on = 1;  // a body may follow its head in a piece of its own
-  ::setsockopt(opened->bytes.descriptor.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  co_return opened;
+  aio::detail::send_at_once(descriptor->fd());
+  co_return std::make_unique<ClientConnection>(descriptor->detach());
 }
 
 task<void> shake_hands(ClientConnection& connection, SslOptions ssl, std::string host) {

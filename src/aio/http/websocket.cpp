@@ -3,8 +3,6 @@
 #include <aio/wait_for.hpp>
 
 #include <mutex>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -81,8 +79,6 @@ void WebSocketState::open(std::shared_ptr<Connection> connection, WebSocketAgree
   parser_.emplace(role_, options_.max_msg_size, agreement_.deflate);
   writer_.emplace(role_, agreement_.deflate);
   connection_ = std::move(connection);
-  const int on = 1;  // small messages do not wait for each other; no TCP, no matter
-  ::setsockopt(connection_->descriptor.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   heard();
 }
 
