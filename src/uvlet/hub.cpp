@@ -210,7 +210,8 @@ void Hub::forked() {
   uv_walk(
       old->loop_,
       [](uv_handle_t* handle, void*) {
-        if (handle->type == UV_SIGNAL) uv_signal_stop(reinterpret_cast<uv_signal_t*>(handle));
+        if (handle->type == UV_SIGNAL && !uv_is_closing(handle))
+          uv_signal_stop(reinterpret_cast<uv_signal_t*>(handle));
       },
       nullptr);
   if (!old->current_->may_wait()) return;

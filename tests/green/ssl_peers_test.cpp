@@ -272,7 +272,7 @@ print("unwrapped"))")) == "True TLSv1.3\nunwrapped\n");
 }
 
 TEST_CASE("Python's client sees the end, and no truncation, of a server that stops") {
-  if (!there_is("python3")) return;
+  if (!test::peer_installed("python3")) return;
   test::in_green_thread([] {
     green::Event<> begun;
     auto handle = [&](Socket socket, const Address&) {
