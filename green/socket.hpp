@@ -111,8 +111,8 @@ class UVLET_API Socket {
   aio::task<void> bind_async(Address address);
   void listen(int backlog = 128);
 
-  // The next connection, and who made it; those that failed meanwhile are passed over. Blocks the
-  // green thread. Cancel point.
+  // The next connection, and who made it; those that failed meanwhile are passed over.
+  // Blocks the green thread. Cancel point.
   std::pair<Socket, Address> accept() { return uvlet::block(accept_async()); }
   detail::Accept accept_async() { return {descriptor_.get(), timeout_}; }
 

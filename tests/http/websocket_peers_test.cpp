@@ -240,7 +240,9 @@ Command node(const std::string& script) {
 
 bool has_websockets() { return test::peer_works("/usr/bin/python3 -c 'import websockets'"); }
 bool has_aiohttp() { return test::peer_works("/usr/bin/python3 -c 'import aiohttp'"); }
-bool has_node() { return test::peer_works("NODE_PATH=/usr/share/nodejs node -e \"require('ws')\""); }
+bool has_node() {
+  return test::peer_works("NODE_PATH=/usr/share/nodejs node -e \"require('ws')\"");
+}
 
 class Peer : public test::PeerServer {
  public:

@@ -40,6 +40,7 @@ THIRD_PARTY = [
     ("src/uvlet/hub.cpp", "uv.h", "takes the parent's signals from the child of a fork"),
     ("src/uvlet/hub.cpp", "sanitizer/lsan_interface.h", "keeps what is parked from being a leak"),
     ("src/uvlet/libuv_world.hpp", "uv.h", "owns the loop"),
+    ("src/aio/signal_receiver.cpp", "uv.h", "owns the handles that catch signals"),
     ("src/tls/*", "openssl/*", "the module that is made of OpenSSL"),
     ("src/aio/http/*", "llhttp/*", "parses messages, and knows the statuses"),
     ("src/aio/http/url.cpp", "uriparser/*", "takes URLs apart, and resolves references"),
