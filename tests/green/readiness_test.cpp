@@ -230,7 +230,7 @@ TEST_CASE("a kill that comes while a reader lets others run does not lose what i
     a.sendall("abc");
     turn_of_the_loop();
     std::string got;
-    auto reader = green::spawn([&] {
+    auto reader = green::spawn([&got, &b = b] {
       uvlet::Hub::get().io_budget = 1;
       got += b.recv(1);
       green::sleep(test::watchdog);
@@ -258,7 +258,7 @@ TEST_CASE("limits, kills and Shields hold for a reader to whom something is alwa
     green::sleep(0.001);
     killed.kill();
     CHECK_THROWS_AS(killed.wait(), green::GreenletExit);
-    auto shielded = green::spawn([&] {
+    auto shielded = green::spawn([&flooding, &b = b] {
       {
         const green::Shield shield;
         while (flooding) b.recv(1);
