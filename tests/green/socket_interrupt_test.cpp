@@ -166,20 +166,21 @@ TEST_CASE("the error of a second reader names both green threads") {
 TEST_CASE("a socket that has waited on one thread is refused by waits on another") {
   test::TcpPair tcp;
   test::UnixPair local;
-  for (auto [socket, peer] : {std::pair(&tcp.a, &tcp.b), std::pair(&local.a, &local.b)}) {
+  for (const auto& ends : {std::pair(&tcp.a, &tcp.b), std::pair(&local.a, &local.b)}) {
+    green::Socket* const socket = ends.first;
     socket->settimeout(0.001);
     CHECK(errno_of([&] { socket->recv(1); }) == ETIMEDOUT);
     std::string text;
-    std::thread([&, of = socket] {
+    std::thread([&] {
       try {
-        of->recv(1);
+        socket->recv(1);
       } catch (const std::logic_error& error) {
         text = error.what();
       }
     }).join();
     CHECK(text.find("belongs to the hub") != std::string::npos);
     socket->settimeout(test::watchdog);
-    peer->sendall("x");
+    ends.second->sendall("x");
     CHECK(socket->recv(1) == "x");
   }
 }
