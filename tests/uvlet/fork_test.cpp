@@ -171,8 +171,8 @@ TEST_CASE("children of children work as well, and a deadlock is known there") {
 }
 
 TEST_CASE("a signal to the child is the child's, whatever the parent waits for") {
-  { const aio::SignalReceiver ended({SIGUSR1}); }  // whose handle is still being closed
-  aio::SignalReceiver signals({SIGTERM});
+  { const aio::SignalReceiver ended(SIGUSR1); }  // whose handle is still being closed
+  aio::SignalReceiver signals(SIGTERM);
   const pid_t child = fork();
   if (child == 0) {
     kill(getpid(), SIGTERM);
