@@ -3,6 +3,7 @@
 #include "../support.hpp"
 
 #include <aio/aio.hpp>
+#include <green/event.hpp>
 #include <green/greenpool.hpp>
 
 #include <stdexcept>
@@ -142,9 +143,10 @@ TEST_CASE("a callback and a link have the context of who added them") {
   alone([] {
     test::Log log;
     auto future = aio::Future<>::create();
-    auto thread = green::spawn([] {
+    green::Event<> go;
+    auto thread = green::spawn([&] {
       user.set("thread");
-      green::sleep(0.001);
+      go.wait();
     });
     alone([&] {
       user.set("adder");
@@ -154,6 +156,7 @@ TEST_CASE("a callback and a link have the context of who added them") {
     user.set("completer");
     future.set_result();
     green::sleep(0);
+    go.send();
     thread.wait();
     CHECK(log.text() == "callback:adder link:adder");
   });

@@ -264,9 +264,9 @@ TEST_CASE("a killed putter, or one out of time, leaves nothing") {
   green::Queue<int> queue(1);
   queue.put(1);
   auto killed = put(queue, 2);
-  auto timed = green::spawn([&] { CHECK_THROWS_AS(queue.put(3, 0.001), green::Full); });
+  auto timed = green::spawn([&] { CHECK_THROWS_AS(queue.put(3, 0.1), green::Full); });
   auto interrupted =
-      green::spawn([&] { CHECK_FALSE(green::move_on_after(0.001, [&] { queue.put(4); })); });
+      green::spawn([&] { CHECK_FALSE(green::move_on_after(0.1, [&] { queue.put(4); })); });
   auto patient = put(queue, 5);
   green::sleep(0);
   CHECK(queue.putting() == 4);

@@ -10,7 +10,7 @@ using uvlet::ByteBuffer;
 TEST_CASE("what was appended is taken in order, however it is cut") {
   std::mt19937 random(1);
   std::string all;
-  for (int i = 0; i < 200'000; ++i) all += static_cast<char>('a' + i * i % 23);
+  for (unsigned i = 0; i < 200'000; ++i) all += static_cast<char>('a' + i * i % 23);
   for (const std::size_t longest : {1u, 7u, 1000u, 70'000u}) {
     ByteBuffer buffer;
     std::string got;
