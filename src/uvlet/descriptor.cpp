@@ -4,8 +4,6 @@
 #include "simulated_world.hpp"
 #include "watch.hpp"
 
-#include <algorithm>
-#include <new>
 #include <system_error>
 #include <unistd.h>
 #include <uv.h>

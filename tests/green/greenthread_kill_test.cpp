@@ -1,6 +1,6 @@
 #include <green/greenthread.hpp>
 
-#include "../support.hpp"
+#include "sleeper.hpp"
 
 #include <aio/aio.hpp>
 #include <green/green.hpp>
@@ -14,22 +14,17 @@ namespace {
 
 using green::GreenletExit;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+using test::Failure;
+using test::sleeper;
 
 struct NotStandard {
   int value;
 };
 
 green::GreenThread<void> parked() {
-  auto thread = green::spawn([] { green::sleep(test::watchdog); });
+  auto thread = sleeper();
   green::sleep(0);
   return thread;
-}
-
-green::GreenThread<void> sleeper() {
-  return green::spawn([] { green::sleep(test::watchdog); });
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include <green/greenthread.hpp>
 
-#include "../support.hpp"
+#include "sleeper.hpp"
 
 #include <aio/aio.hpp>
 #include <green/green.hpp>
@@ -16,9 +16,8 @@ namespace {
 
 using green::GreenletExit;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+using test::Failure;
+using test::sleeper;
 
 int half(int value) { return value / 2; }
 
@@ -26,10 +25,6 @@ struct Adder {
   int base = 10;
   int add(int more) const { return base + more; }
 };
-
-green::GreenThread<void> sleeper() {
-  return green::spawn([] { green::sleep(test::watchdog); });
-}
 
 }  // namespace
 

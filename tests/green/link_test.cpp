@@ -1,7 +1,7 @@
 #include <green/greenthread.hpp>
 
 #include "../standard_error.hpp"
-#include "../support.hpp"
+#include "sleeper.hpp"
 
 #include <aio/aio.hpp>
 #include <green/green.hpp>
@@ -15,13 +15,8 @@ namespace {
 
 using green::GreenletExit;
 
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-green::GreenThread<void> sleeper() {
-  return green::spawn([] { green::sleep(test::watchdog); });
-}
+using test::Failure;
+using test::sleeper;
 
 }  // namespace
 
