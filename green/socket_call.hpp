@@ -5,6 +5,7 @@
 #include <green/shared_descriptor.hpp>
 
 #include <aio/future.hpp>
+#include <uvlet/address.hpp>
 
 #include <cerrno>
 #include <memory>
