@@ -38,35 +38,11 @@ Address name_of(int fd, Call call, const char* what) {
 
 namespace detail {
 
-bool Recv::attempt() noexcept {
-  if (max_ == 0) return true;
-  const std::size_t wanted = descriptor_->allowance(worth_receiving(*descriptor_, max_));
-  if (wanted == 0) return false;
-  char* const buffer = uvlet::scratch(wanted);
-  if (!buffer) return failed(ENOMEM);
-  const ssize_t got = descriptor_->recv(buffer, wanted);
-  if (got < 0) return failed(errno);
-  try {
-    data_.assign(buffer, static_cast<std::size_t>(got));
-  } catch (...) {
-    error_number = ENOMEM;
-  }
-  return true;
-}
+std::size_t Recv::wanted() const noexcept { return worth_receiving(*descriptor_, max_); }
 
 std::string Recv::result() {
   check("recv");
   return std::move(data_);
-}
-
-bool RecvInto::attempt() noexcept {
-  if (buffer_.empty()) return true;
-  const std::size_t wanted = descriptor_->allowance(buffer_.size());
-  if (wanted == 0) return false;
-  const ssize_t got = descriptor_->recv(buffer_.data(), wanted);
-  if (got < 0) return failed(errno);
-  received_ = static_cast<std::size_t>(got);
-  return true;
 }
 
 std::size_t RecvInto::result() {
@@ -74,17 +50,10 @@ std::size_t RecvInto::result() {
   return received_;
 }
 
-bool Send::attempt() noexcept {
-  while (!taken_) {
-    const std::size_t wanted = descriptor_->allowance(left_.size());
-    if (wanted == 0 && !left_.empty()) return false;
-    const ssize_t put = descriptor_->send(left_.data(), wanted);
-    if (put < 0) return failed(errno);
-    sent_ += static_cast<std::size_t>(put);
-    left_.remove_prefix(static_cast<std::size_t>(put));
-    taken_ = !all_ || left_.empty();
-  }
-  return descriptor_->flush() == 0 || failed(errno);
+void Send::sent(std::size_t bytes) noexcept {
+  sent_ += bytes;
+  left_.remove_prefix(bytes);
+  taken_ = !all_ || left_.empty();
 }
 
 std::size_t Send::result() {

@@ -9,6 +9,7 @@
 #include <uvlet/address.hpp>
 #include <uvlet/connect.hpp>
 #include <uvlet/descriptor.hpp>
+#include <uvlet/transfer.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -28,46 +29,45 @@ class Socket;
 namespace detail {
 
 // recv: up to `max` bytes; "" at the end of the stream.
-class UVLET_API Recv final : public uvlet::Operation<Recv, uvlet::IoWait> {
+class UVLET_API Recv final : public uvlet::Operation<Recv, uvlet::Receive> {
  public:
   Recv(uvlet::Descriptor* descriptor, std::optional<Duration> limit, std::size_t max) noexcept
-      : Operation(descriptor, uvlet::Direction::read, limit), max_(max) {}
+      : Operation(descriptor, limit, max) {}
   Recv(Recv&&) = default;
   std::string result();
 
  private:
-  bool attempt() noexcept override;
-  bool nothing_there() const noexcept override { return max_ > 0 && descriptor_->drained; }
-  std::size_t max_;
+  std::size_t wanted() const noexcept override;
+  void received(const char* data, std::size_t bytes) override { data_.assign(data, bytes); }
   std::string data_;
 };
 
-class UVLET_API RecvInto final : public uvlet::Operation<RecvInto, uvlet::IoWait> {
+class UVLET_API RecvInto final : public uvlet::Operation<RecvInto, uvlet::Receive> {
  public:
   RecvInto(uvlet::Descriptor* descriptor, std::optional<Duration> limit,
            std::span<char> buffer) noexcept
-      : Operation(descriptor, uvlet::Direction::read, limit), buffer_(buffer) {}
+      : Operation(descriptor, limit, buffer.size(), buffer.data()) {}
   RecvInto(RecvInto&&) = default;
   std::size_t result();
 
  private:
-  bool attempt() noexcept override;
-  bool nothing_there() const noexcept override { return !buffer_.empty() && descriptor_->drained; }
-  std::span<char> buffer_;
+  void received(const char*, std::size_t bytes) noexcept override { received_ = bytes; }
   std::size_t received_ = 0;
 };
 
 // send: as much as fits at once, or, with `all`, everything.
-class UVLET_API Send final : public uvlet::Operation<Send, uvlet::IoWait> {
+class UVLET_API Send final : public uvlet::Operation<Send, uvlet::Send> {
  public:
   Send(uvlet::Descriptor* descriptor, std::optional<Duration> limit, std::string_view data,
        bool all) noexcept
-      : Operation(descriptor, uvlet::Direction::write, limit), left_(data), all_(all) {}
+      : Operation(descriptor, limit), left_(data), all_(all) {}
   Send(Send&&) = default;
   std::size_t result();
 
  private:
-  bool attempt() noexcept override;
+  std::string_view left() const noexcept override { return left_; }
+  void sent(std::size_t bytes) noexcept override;
+  bool all_sent() const noexcept override { return taken_; }
   std::string_view left_;
   std::size_t sent_ = 0;
   bool all_;

@@ -10,6 +10,7 @@
 #include <uvlet/waiter.hpp>
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,12 +22,27 @@ namespace uvlet::inline UVLET_ABI {
 
 enum class Direction { read = 0, write = 1 };
 
+// A recv or a send, for who makes those of many at once.
+struct SocketCall {
+  int fd = -1;
+  bool sends = false;
+  char* data = nullptr;
+  std::size_t bytes = 0;
+  ssize_t result = 0;  // what it returned, or minus the errno
+};
+
 // A system call that is tried again whenever its descriptor may be ready.
 class UVLET_API IoRequest {
  public:
   // Makes the call: true if that settled it, whatever the result, false on EAGAIN. It runs on the
   // loop's stack too, so it neither throws nor runs user code.
   virtual bool attempt() noexcept = 0;
+  // The call that attempt() would begin with, if another may make it in its place; `data` null:
+  // wherever there is room until it is settled. The descriptor and the kind are the other's to fill
+  // in. False: it cannot be told.
+  virtual bool next_call(SocketCall&) noexcept { return false; }
+  // As attempt(), after that call was made.
+  virtual bool settle(const SocketCall&) noexcept { return attempt(); }
   // It is settled, or given up with `error_number`; nothing refers to it any more. On the loop.
   virtual void complete() noexcept = 0;
   // Who waits for it, for reports; null: not known.
@@ -71,13 +87,15 @@ class UVLET_API Descriptor {
 
   // The last read was short: nothing is left, so the next one waits without trying.
   bool drained = false;
+  // It has received together with others, and not sent since.
+  bool owes_reply = false;
 
   // As the system calls, without signals; through the transport, if there is one.
   ssize_t recv(char* data, std::size_t bytes) noexcept {
     if (transport_) [[unlikely]]
       return transport_->recv(*this, data, bytes);
     const ssize_t got = ::recv(fd_, data, bytes, 0);
-    if (got >= 0) drained = short_read_drains_ && got > 0 && static_cast<std::size_t>(got) < bytes;
+    received(got, bytes);
     return got;
   }
   ssize_t send(const char* data, std::size_t bytes) noexcept {
@@ -110,6 +128,12 @@ class UVLET_API Descriptor {
   // be watched.
   void wait(IoRequest& request, Direction direction);
   void withdraw(Direction direction) noexcept;
+  // Whether a send that is not urgent may join those of others, because several sockets received in
+  // this turn, and this one has not answered. It tells so once.
+  bool may_join() noexcept { return owes_reply && joinable(); }
+  // The request's next call is made together with those of others, on the loop's next turn. It
+  // waits as a writer; may_join() has told that it may.
+  void join(IoRequest& request) noexcept;
   // Somebody waits in this direction.
   bool taken(Direction direction) const noexcept {
     return requests_[static_cast<int>(direction)] != nullptr;
@@ -120,6 +144,11 @@ class UVLET_API Descriptor {
  private:
   struct Watch;
   friend struct Watch;
+  friend class IoBatch;
+  void received(ssize_t got, std::size_t asked) noexcept {
+    if (got >= 0) drained = short_read_drains_ && got > 0 && static_cast<std::size_t>(got) < asked;
+  }
+  bool joinable() noexcept;
   void arm(Direction direction);
   bool watched(Direction direction) const noexcept;
   bool wants(Direction direction) const noexcept;
@@ -132,8 +161,9 @@ class UVLET_API Descriptor {
   int fd_;
   bool stream_;
   bool short_read_drains_;
-  bool refused_ = false;    // by the simulation, the last time
-  bool simulated_ = false;  // made in a simulation, whose fault plan streams obey
+  bool refused_ = false;               // by the simulation, the last time
+  bool simulated_ = false;             // made in a simulation, whose fault plan streams obey
+  std::int8_t batched_[2] = {-1, -1};  // the places of requests_ in the batch of the hub; -1: none
   std::unique_ptr<Transport> transport_;
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until the loop lets go of it
@@ -195,6 +225,8 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
 
  private:
   [[noreturn]] void fail(const char* call) const;
+  bool limit_is_zero() const noexcept { return limit_ && limit_->seconds() == 0; }
+  bool joins() noexcept;
   bool budget_is_spent() noexcept;
   void complete() noexcept final;
   void expire() noexcept final;
@@ -205,6 +237,7 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
   bool waiting_ = false;
   bool settled_ = false;  // done, and waits for its turn only
   bool skipped_ = false;  // not tried: an interrupt was due
+  bool joins_ = false;    // not tried: it waits for the calls of others
   std::optional<Duration> limit_;
 };
 

@@ -3,6 +3,7 @@
 #include <uvlet/byte_buffer.hpp>
 #include <uvlet/descriptor.hpp>
 #include <uvlet/signal.hpp>
+#include <uvlet/transfer.hpp>
 
 #include "listener.hpp"
 
@@ -97,10 +98,10 @@ struct StreamOwner {
 };
 
 // Reads more into the stream's buffer; false at the end of the stream.
-class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
+class Fill final : public uvlet::Operation<Fill, uvlet::Receive> {
  public:
   explicit Fill(StreamState& state) noexcept
-      : Operation(&state.descriptor, uvlet::Direction::read, std::nullopt), state_(state) {}
+      : Operation(&state.descriptor, std::nullopt, uvlet::scratch_bytes), state_(state) {}
   Fill(Fill&&) = default;
   bool result() {
     check("read");
@@ -108,21 +109,9 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
   }
 
  private:
-  bool nothing_there() const noexcept override { return descriptor_->drained; }
-  bool attempt() noexcept override {
-    const std::size_t wanted = descriptor_->allowance(uvlet::scratch_bytes);
-    if (wanted == 0) return false;
-    char* const buffer = uvlet::scratch();
-    if (!buffer) return failed(ENOMEM);
-    const ssize_t got = descriptor_->recv(buffer, wanted);
-    if (got < 0) return failed(errno);
-    state_.ended = got == 0;
-    try {
-      state_.input.append({buffer, static_cast<std::size_t>(got)});
-    } catch (...) {
-      error_number = ENOMEM;
-    }
-    return true;
+  void received(const char* data, std::size_t bytes) override {
+    state_.ended = bytes == 0;
+    state_.input.append({data, bytes});
   }
 
   StreamState& state_;

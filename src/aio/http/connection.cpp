@@ -12,22 +12,11 @@ constexpr std::uint64_t sendfile_bytes_max = 1 << 20;  // at a call
 }  // namespace
 
 Fill::Fill(Connection& connection, std::optional<Duration> limit) noexcept
-    : Operation(&connection.descriptor, uvlet::Direction::read, limit), connection_(connection) {}
+    : Operation(&connection.descriptor, limit, uvlet::scratch_bytes), connection_(connection) {}
 
-bool Fill::attempt() noexcept {
-  const std::size_t wanted = descriptor_->allowance(uvlet::scratch_bytes);
-  if (wanted == 0) return false;
-  char* const scratch = uvlet::scratch();
-  if (!scratch) return failed(ENOMEM);
-  const ssize_t got = descriptor_->recv(scratch, wanted);
-  if (got < 0) return failed(errno);
-  open_ = got > 0;
-  try {
-    connection_.append(scratch, static_cast<std::size_t>(got));
-  } catch (...) {
-    error_number = ENOMEM;
-  }
-  return true;
+void Fill::received(const char* data, std::size_t bytes) {
+  open_ = bytes > 0;
+  connection_.append(data, bytes);
 }
 
 bool Fill::result() {
@@ -48,18 +37,7 @@ void Connection::append(const char* data, std::size_t bytes) {
 
 SendAll::SendAll(Connection& connection, std::string_view data,
                  std::optional<Duration> limit) noexcept
-    : Operation(&connection.descriptor, uvlet::Direction::write, limit), left_(data) {}
-
-bool SendAll::attempt() noexcept {
-  while (!left_.empty()) {
-    const std::size_t wanted = descriptor_->allowance(left_.size());
-    if (wanted == 0) return false;
-    const ssize_t put = descriptor_->send(left_.data(), wanted);
-    if (put < 0) return failed(errno);
-    left_.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return descriptor_->flush() == 0 || failed(errno);
-}
+    : Operation(&connection.descriptor, limit), left_(data) {}
 
 SendFile::SendFile(Connection& connection, int file, std::uint64_t first, std::uint64_t bytes,
                    std::optional<Duration> limit) noexcept

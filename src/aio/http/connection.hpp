@@ -3,6 +3,7 @@
 // The bytes of a connection, both ways, as operations that allocate nothing.
 
 #include <uvlet/descriptor.hpp>
+#include <uvlet/transfer.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -18,15 +19,14 @@ using uvlet::Duration;
 class Connection;
 
 // More bytes into the connection's input; false at the end of the stream. ETIMEDOUT past the limit.
-class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
+class Fill final : public uvlet::Operation<Fill, uvlet::Receive> {
  public:
   Fill(Connection& connection, std::optional<Duration> limit) noexcept;
   Fill(Fill&&) = default;
   bool result();
 
  private:
-  bool attempt() noexcept override;
-  bool nothing_there() const noexcept override { return descriptor_->drained; }
+  void received(const char* data, std::size_t bytes) override;
 
   Connection& connection_;
   bool open_ = false;
@@ -34,14 +34,15 @@ class Fill final : public uvlet::Operation<Fill, uvlet::IoWait> {
 
 // All of the data, which must outlive the wait. ETIMEDOUT past the limit, which holds for all of
 // it.
-class SendAll final : public uvlet::Operation<SendAll, uvlet::IoWait> {
+class SendAll final : public uvlet::Operation<SendAll, uvlet::Send> {
  public:
   SendAll(Connection& connection, std::string_view data, std::optional<Duration> limit) noexcept;
   SendAll(SendAll&&) = default;
   void result() { check("send"); }
 
  private:
-  bool attempt() noexcept override;
+  std::string_view left() const noexcept override { return left_; }
+  void sent(std::size_t bytes) noexcept override { left_.remove_prefix(bytes); }
 
   std::string_view left_;
 };

@@ -22,27 +22,22 @@ constexpr int closed_messages_max = 5;
 uvlet::Time in(Duration time) { return uvlet::deadline_after(uvlet::Hub::get().now(), time); }
 
 // The bytes from `sent` on; who gives up leaves the rest of them there.
-class Flush final : public uvlet::Operation<Flush, uvlet::IoWait> {
+class Flush final : public uvlet::Operation<Flush, uvlet::Send> {
  public:
   Flush(Connection& connection, std::string& output, std::size_t& sent) noexcept
-      : Operation(&connection.descriptor, uvlet::Direction::write, std::nullopt),
-        output_(output),
-        sent_(sent) {}
+      : Operation(&connection.descriptor, std::nullopt), output_(output), sent_(sent) {}
   Flush(Flush&&) = default;
   void result() { check("send"); }
 
  private:
-  bool attempt() noexcept override {
-    while (sent_ < output_.size()) {
-      const std::size_t wanted = descriptor_->allowance(output_.size() - sent_);
-      if (wanted == 0) return false;
-      const ssize_t put = descriptor_->send(output_.data() + sent_, wanted);
-      if (put < 0) return failed(errno);
-      sent_ += static_cast<std::size_t>(put);
-    }
+  std::string_view left() const noexcept override {
+    return std::string_view(output_).substr(sent_);
+  }
+  void sent(std::size_t bytes) noexcept override {
+    sent_ += bytes;
+    if (sent_ < output_.size()) return;
     output_.clear();
     sent_ = 0;
-    return descriptor_->flush() == 0 || failed(errno);
   }
 
   std::string& output_;
