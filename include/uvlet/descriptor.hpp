@@ -42,7 +42,7 @@ class UVLET_API IoRequest {
   // in. False: it cannot be told.
   virtual bool next_call(SocketCall&) noexcept { return false; }
   // As attempt(), after that call was made.
-  virtual bool settle(const SocketCall&) noexcept { return attempt(); }
+  virtual bool made(const SocketCall&) noexcept { return attempt(); }
   // It is settled, or given up with `error_number`; nothing refers to it any more. On the loop.
   virtual void complete() noexcept = 0;
   // Who waits for it, for reports; null: not known.

@@ -27,7 +27,7 @@ class UVLET_API Receive : public IoWait {
 
   bool attempt() noexcept final;
   bool next_call(SocketCall& call) noexcept final;
-  bool settle(const SocketCall& made) noexcept final;
+  bool made(const SocketCall& call) noexcept final;
   bool nothing_there() const noexcept final { return max_ > 0 && descriptor_->drained; }
 
   std::size_t max_;
@@ -49,7 +49,7 @@ class UVLET_API Send : public IoWait {
 
   bool attempt() noexcept final;
   bool next_call(SocketCall& call) noexcept final;
-  bool settle(const SocketCall& made) noexcept final;
+  bool made(const SocketCall& call) noexcept final;
 };
 
 }  // namespace uvlet::inline UVLET_ABI

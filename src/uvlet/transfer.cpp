@@ -13,7 +13,7 @@ bool Receive::attempt() noexcept {
   if (!call.data) return failed(ENOMEM);
   call.result = descriptor_->recv(call.data, call.bytes);
   if (call.result < 0) return failed(errno);
-  return settle(call);
+  return made(call);
 }
 
 bool Receive::next_call(SocketCall& call) noexcept {
@@ -22,10 +22,10 @@ bool Receive::next_call(SocketCall& call) noexcept {
   return call.bytes > 0;
 }
 
-bool Receive::settle(const SocketCall& made) noexcept {
-  if (made.result < 0) return failed(static_cast<int>(-made.result));
+bool Receive::made(const SocketCall& call) noexcept {
+  if (call.result < 0) return failed(static_cast<int>(-call.result));
   try {
-    received(made.data, static_cast<std::size_t>(made.result));
+    received(call.data, static_cast<std::size_t>(call.result));
   } catch (...) {
     error_number = ENOMEM;
   }
@@ -51,9 +51,9 @@ bool Send::next_call(SocketCall& call) noexcept {
   return !data.empty();
 }
 
-bool Send::settle(const SocketCall& made) noexcept {
-  if (made.result < 0) return failed(static_cast<int>(-made.result));
-  sent(static_cast<std::size_t>(made.result));
+bool Send::made(const SocketCall& call) noexcept {
+  if (call.result < 0) return failed(static_cast<int>(-call.result));
+  sent(static_cast<std::size_t>(call.result));
   return attempt();
 }
 

@@ -157,7 +157,7 @@ void Descriptor::Watch::serve(Direction direction, const SocketCall* made) noexc
     descriptor->drained = false;
     if (made) descriptor->received(made->result, made->bytes);
   }
-  if (!request || !(made ? request->settle(*made) : request->attempt())) return;
+  if (!request || !(made ? request->made(*made) : request->attempt())) return;
   descriptor->take(direction);
   request->complete();
 }
