@@ -11,6 +11,8 @@ namespace {
 constexpr Time nanoseconds_per_millisecond = 1'000'000;
 // While descriptors of the epoll set keep the hub busy, libuv has its turn after this time.
 constexpr Time run_interval = nanoseconds_per_millisecond;
+// A poll that takes longer has slept.
+constexpr Time sleep_min = 10'000;
 
 void check(int rc, const char* what) {
   if (rc < 0) throw std::system_error(-rc, std::generic_category(), what);
@@ -70,12 +72,16 @@ Time LibuvWorld::now() noexcept {
 
 void LibuvWorld::poll(Time until) noexcept {
   if (!set_) return run(until);
-  if (set_->collect()) {
-    if (LibuvWorld::now() - last_run_ < run_interval) return;
+  // Who slept in the last poll will sleep in this one: libuv is asked at once, and tells of the
+  // set.
+  const Time start = LibuvWorld::now();
+  if ((!sleeps_ || until == 0) && set_->collect()) {
+    if (start - last_run_ < run_interval) return;
     until = 0;
   }
   run(until);
   last_run_ = LibuvWorld::now();
+  sleeps_ = last_run_ - start > sleep_min;
   if (std::exchange(set_ready_, false)) set_->collect();
 }
 

@@ -39,6 +39,7 @@ class LibuvWorld : public World {
   std::optional<EpollSet> set_;
   uv_poll_t set_poll_;
   bool set_ready_ = false;  // libuv has told
+  bool sleeps_ = false;     // the last poll did
 };
 
 }  // namespace uvlet::inline UVLET_ABI

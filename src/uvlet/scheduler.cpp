@@ -229,14 +229,16 @@ void Hub::turn() noexcept {
   for (;;) {
     Time time = now();
     set_budget(time - dispatch_began_);
-    if (events_ && send_joined(time)) time = now();
+    // Who has sent waits for the next message before it is looked for.
+    const bool sent = events_ && send_joined(time);
+    if (sent) time = now();
     const bool idle = ready_.empty();
     Time until = idle && idle_waiters.empty() ? timers.next_deadline() : 0;
     if (posts_) [[unlikely]]
       until = std::min(until, time + post_pause);
     if (until == never && deadlocked())
       report_deadlock();
-    else if (idle || time - last_poll_ >= world_->poll_interval())
+    else if (idle || (!sent && time - last_poll_ >= world_->poll_interval()))
       time = poll(until);
     run_posts();
     last_turn_ = time;
