@@ -10,7 +10,6 @@
 #include <uvlet/waiter.hpp>
 
 #include <cerrno>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,10 +21,9 @@ namespace uvlet::inline UVLET_ABI {
 
 enum class Direction { read = 0, write = 1 };
 
-// A recv or a send, for who makes those of many at once.
-struct SocketCall {
+// A recv, for who makes those of many at once.
+struct ReceiveCall {
   int fd = -1;
-  bool sends = false;
   char* data = nullptr;
   std::size_t bytes = 0;
   ssize_t result = 0;  // what it returned, or minus the errno
@@ -37,12 +35,12 @@ class UVLET_API IoRequest {
   // Makes the call: true if that settled it, whatever the result, false on EAGAIN. It runs on the
   // loop's stack too, so it neither throws nor runs user code.
   virtual bool attempt() noexcept = 0;
-  // The call that attempt() would begin with, if another may make it in its place; `data` null:
-  // wherever there is room until it is settled. The descriptor and the kind are the other's to fill
+  // The recv that attempt() would begin with, if another may make it in its place; `data` null:
+  // into memory of the other's, until receive_made() returns. The descriptor is the other's to fill
   // in. False: it cannot be told.
-  virtual bool next_call(SocketCall&) noexcept { return false; }
+  virtual bool next_receive(ReceiveCall&) noexcept { return false; }
   // As attempt(), after that call was made.
-  virtual bool made(const SocketCall&) noexcept { return attempt(); }
+  virtual bool receive_made(const ReceiveCall&) noexcept { return attempt(); }
   // It is settled, or given up with `error_number`; nothing refers to it any more. On the loop.
   virtual void complete() noexcept = 0;
   // Who waits for it, for reports; null: not known.
@@ -87,8 +85,6 @@ class UVLET_API Descriptor {
 
   // The last read was short: nothing is left, so the next one waits without trying.
   bool drained = false;
-  // It has received together with others, and not sent since.
-  bool owes_reply = false;
 
   // As the system calls, without signals; through the transport, if there is one.
   ssize_t recv(char* data, std::size_t bytes) noexcept {
@@ -128,12 +124,6 @@ class UVLET_API Descriptor {
   // be watched.
   void wait(IoRequest& request, Direction direction);
   void withdraw(Direction direction) noexcept;
-  // Whether a send that is not urgent may join those of others, because several sockets received in
-  // this turn, and this one has not answered. It tells so once.
-  bool may_join() noexcept { return owes_reply && joinable(); }
-  // The request's next call is made together with those of others, on the loop's next turn. It
-  // waits as a writer; may_join() has told that it may.
-  void join(IoRequest& request) noexcept;
   // Somebody waits in this direction.
   bool taken(Direction direction) const noexcept {
     return requests_[static_cast<int>(direction)] != nullptr;
@@ -144,11 +134,10 @@ class UVLET_API Descriptor {
  private:
   struct Watch;
   friend struct Watch;
-  friend class IoBatch;
+  friend class ReceiveBatch;
   void received(ssize_t got, std::size_t asked) noexcept {
     if (got >= 0) drained = short_read_drains_ && got > 0 && static_cast<std::size_t>(got) < asked;
   }
-  bool joinable() noexcept;
   void arm(Direction direction);
   bool watched(Direction direction) const noexcept;
   bool wants(Direction direction) const noexcept;
@@ -161,9 +150,8 @@ class UVLET_API Descriptor {
   int fd_;
   bool stream_;
   bool short_read_drains_;
-  bool refused_ = false;               // by the simulation, the last time
-  bool simulated_ = false;             // made in a simulation, whose fault plan streams obey
-  std::int8_t batched_[2] = {-1, -1};  // the places of requests_ in the batch of the hub; -1: none
+  bool refused_ = false;    // by the simulation, the last time
+  bool simulated_ = false;  // made in a simulation, whose fault plan streams obey
   std::unique_ptr<Transport> transport_;
   IoRequest* requests_[2] = {nullptr, nullptr};
   Watch* watch_ = nullptr;  // made by the first wait; it outlives us until the loop lets go of it
@@ -225,8 +213,6 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
 
  private:
   [[noreturn]] void fail(const char* call) const;
-  bool limit_is_zero() const noexcept { return limit_ && limit_->seconds() == 0; }
-  bool joins() noexcept;
   bool budget_is_spent() noexcept;
   void complete() noexcept final;
   void expire() noexcept final;
@@ -237,7 +223,6 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
   bool waiting_ = false;
   bool settled_ = false;  // done, and waits for its turn only
   bool skipped_ = false;  // not tried: an interrupt was due
-  bool joins_ = false;    // not tried: it waits for the calls of others
   std::optional<Duration> limit_;
 };
 

@@ -283,7 +283,6 @@ class UVLET_API Hub {
   [[noreturn]] void dispatch(GreenRoot& self) noexcept;
   void drive(StacklessRoot& root) noexcept;
   [[noreturn]] void turn() noexcept;
-  bool send_joined(Time time) noexcept;
   Time poll(Time until) noexcept;
   void set_budget(Time elapsed) noexcept;
   void take_inbox() noexcept;
@@ -316,7 +315,6 @@ class UVLET_API Hub {
   std::uint64_t polls_ = 0;
   Time last_poll_ = 0;
   Time dispatch_began_ = 0;  // of those that were ready, after the loop's last turn
-  Time told_at_ = 0;         // of readiness, by the epoll set
   Time last_trim_ = 0;
   int budget_full_ = 64;
   bool ending_ = false;

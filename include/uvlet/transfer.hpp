@@ -26,16 +26,15 @@ class UVLET_API Receive : public IoWait {
   virtual void received(const char* data, std::size_t bytes) = 0;
 
   bool attempt() noexcept final;
-  bool next_call(SocketCall& call) noexcept final;
-  bool made(const SocketCall& call) noexcept final;
+  bool next_receive(ReceiveCall& call) noexcept final;
+  bool receive_made(const ReceiveCall& call) noexcept final;
   bool nothing_there() const noexcept final { return max_ > 0 && descriptor_->drained; }
 
   std::size_t max_;
   char* into_;  // null: a place is found for it
 };
 
-// Waits until the system has taken everything. The first of several who have received at the same
-// time may wait for the next turn, so that their sends are made at once: see Descriptor::join.
+// Waits until the system has taken everything.
 class UVLET_API Send : public IoWait {
  public:
   Send(Descriptor* descriptor, std::optional<Duration> limit) noexcept
@@ -48,8 +47,6 @@ class UVLET_API Send : public IoWait {
   virtual bool all_sent() const noexcept { return left().empty(); }
 
   bool attempt() noexcept final;
-  bool next_call(SocketCall& call) noexcept final;
-  bool made(const SocketCall& call) noexcept final;
 };
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -1,7 +1,6 @@
 #include <uvlet/descriptor.hpp>
 #include <uvlet/handshake.hpp>
 
-#include "io_batch.hpp"
 #include "simulated_world.hpp"
 #include "watch.hpp"
 
@@ -28,8 +27,6 @@ Descriptor::~Descriptor() { close(); }
 IoRequest* Descriptor::take(Direction direction) noexcept {
   IoRequest*& place = requests_[static_cast<int>(direction)];
   if (place && watch_->hub) --watch_->hub->external;
-  if (std::int8_t& batched = batched_[static_cast<int>(direction)]; batched >= 0)
-    watch_->batch->remove(std::exchange(batched, -1));
   return std::exchange(place, nullptr);
 }
 
@@ -72,22 +69,8 @@ void refuse_second(int fd, Direction direction, Root* first, Root* second) {
 
 void Descriptor::withdraw(Direction direction) noexcept { take(direction); }
 
-bool Descriptor::joinable() noexcept {
-  owes_reply = false;
-  // Not on another thread, whose calls need no hub while they need not wait.
-  if (!watch_ || !watch_->hub || watch_->hub != Hub::existing() || watch_->stale()) return false;
-  return watch_->batch->open() && !taken(Direction::write);
-}
-
-void Descriptor::join(IoRequest& request) noexcept {
-  requests_[static_cast<int>(Direction::write)] = &request;
-  ++watch_->hub->external;
-  watch_->batch->add(*watch_, Direction::write);
-}
-
 // Whoever waited stayed behind in the parent.
 void Descriptor::forget_watch() noexcept {
-  batched_[0] = batched_[1] = -1;
   requests_[0] = requests_[1] = nullptr;
   delete std::exchange(watch_, nullptr);
 }
@@ -183,23 +166,15 @@ bool IoWait::ready() noexcept {
     return true;
   }
   if (descriptor_->taken(direction_)) return false;  // suspend() refuses it
-  if ((joins_ = joins())) return false;
   const bool yields = budget_is_spent();
   if (yields && Hub::existing()->running()->interrupt_due()) {
     skipped_ = true;  // the interrupt is thrown, and what is there left there
     return false;
   }
-  const bool at_once = limit_is_zero();
+  const bool at_once = limit_ && limit_->seconds() == 0;
   if ((at_once || !nothing_there()) && attempt()) return !(settled_ = yields);
   if (at_once) error_number = EAGAIN;
   return at_once;
-}
-
-bool IoWait::joins() noexcept {
-  if (direction_ != Direction::write || !descriptor_->may_join()) return false;
-  const Root& self = *Hub::existing()->running();
-  SocketCall first;
-  return !limit_is_zero() && !self.attention && next_call(first);
 }
 
 bool IoWait::budget_is_spent() noexcept {
@@ -212,10 +187,7 @@ bool IoWait::budget_is_spent() noexcept {
 void IoWait::suspend(Hub& hub) {
   if (skipped_) settled_ = attempt();  // who waits is not who was interrupted
   if (settled_) return make_ready();
-  if (joins_)
-    descriptor_->join(*this);
-  else
-    descriptor_->wait(*this, direction_);
+  descriptor_->wait(*this, direction_);
   waiting_ = true;
   hub.io_budget = Hub::io_budget_full;
   if (!limit_) return;

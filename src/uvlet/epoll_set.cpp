@@ -49,13 +49,13 @@ void EpollSet::prefetch() const noexcept {
 
 bool EpollSet::serve(int most) noexcept {
   const bool any = collected();
-  if (std::min(most, count_ - next_) > 1) requests_.open_up();
+  together_ = receives_.pays(std::min(most, count_ - next_));
   for (; most > 0 && collected(); --most) {
     prefetch();
     const epoll_event& event = events_[next_++];
     static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
   }
-  requests_.run();
+  receives_.run();
   return any;
 }
 

@@ -2,7 +2,7 @@
 
 // Readiness without libuv between: an edge-triggered epoll set.
 
-#include "io_batch.hpp"
+#include "receive_batch.hpp"
 
 #include <uvlet/hub.hpp>
 #include <uvlet/list.hpp>
@@ -43,15 +43,8 @@ class EpollSet {
   bool collect() noexcept;
   // Tells of what was collected, of so many events at most. False: there was nothing to tell.
   bool serve(int most) noexcept;
-  // Makes the sends that have joined each other; `last`: no others will. False: there was none.
-  bool send_joined(bool last) noexcept {
-    if (last) requests_.close();
-    if (requests_.empty()) return false;
-    requests_.run();
-    return true;
-  }
-  // Of the sockets that are watched.
-  IoBatch& requests() noexcept { return requests_; }
+  // Where those who are served now may be received for together; null: each makes its own call.
+  ReceiveBatch* receives() noexcept { return together_ ? &receives_ : nullptr; }
 
  private:
   static constexpr int prefetch_steps = 3;
@@ -65,7 +58,8 @@ class EpollSet {
   int count_ = 0;
   std::size_t watched_ = 0;
   List<HubObserver> removed_;
-  IoBatch requests_;
+  ReceiveBatch receives_;
+  bool together_ = false;  // several are served
   epoll_event events_[batch];
 };
 

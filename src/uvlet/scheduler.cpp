@@ -21,8 +21,7 @@ namespace {
 constexpr int budget_max = 1024;
 constexpr Time turn_interval_min = 20'000;  // ns between turns of the loop while others are busy
 constexpr Time turn_interval_max = 200'000;
-constexpr Time join_interval = 200'000;  // that a reply may wait for those of others
-constexpr int together_min = 32;         // sockets that are served together
+constexpr int served_min = 32;
 constexpr Time trim_interval = 1'000'000'000;
 constexpr Time post_pause = 10'000'000;  // until a post that lacked a stack or memory is run again
 
@@ -227,27 +226,23 @@ void Hub::entry_loop(Transfer transfer) noexcept {
 
 void Hub::turn() noexcept {
   for (;;) {
-    Time time = now();
-    set_budget(time - dispatch_began_);
-    // Who has sent waits for the next message before it is looked for.
-    const bool sent = events_ && send_joined(time);
-    if (sent) time = now();
     const bool idle = ready_.empty();
     Time until = idle && idle_waiters.empty() ? timers.next_deadline() : 0;
+    Time time = now();
     if (posts_) [[unlikely]]
       until = std::min(until, time + post_pause);
+    set_budget(time - dispatch_began_);
     if (until == never && deadlocked())
       report_deadlock();
-    else if (idle || (!sent && time - last_poll_ >= world_->poll_interval()))
+    else if (idle || time - last_poll_ >= world_->poll_interval())
       time = poll(until);
     run_posts();
     last_turn_ = time;
-    // At most as many as may then run before the next turn, if their calls would not go together.
-    // What has come in time is in time.
-    const bool told = events_ && events_->serve(std::max(budget_, together_min));
+    // As many as may then run before the next turn, or as receive together. What has come in time
+    // is in time.
+    const bool told = events_ && events_->serve(std::max(budget_, served_min));
     timers.fire(time);
     dispatch_began_ = told ? now() : time;
-    if (told) told_at_ = dispatch_began_;
     if (!told && idle && ready_.empty() && time < timers.next_deadline())
       while (!idle_waiters.empty()) idle_waiters.front()->wake();
     Root* next = world_->next(ready_);
@@ -259,12 +254,6 @@ void Hub::turn() noexcept {
     switch_context(*loop_root_, *target, thread_);
     watch_->pause();
   }
-}
-
-// Sends that have joined each other, once nobody else may join them or they have waited for long.
-bool Hub::send_joined(Time time) noexcept {
-  const bool last = ready_.empty();
-  return (last || time - told_at_ >= join_interval) && events_->send_joined(last);
 }
 
 Time Hub::poll(Time until) noexcept {

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <utility>
 
 namespace uvlet::inline UVLET_ABI {
 namespace {
@@ -49,7 +50,7 @@ bool Uring::set_up() noexcept {
   io_uring_params wished{};
   wished.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN;
   fd_ = static_cast<int>(syscall(SYS_io_uring_setup, calls_max, &wished));
-  return fd_ >= 0 && (wished.features & IORING_FEAT_SINGLE_MMAP) && map(wished);
+  return fd_ >= 0 && (wished.features & IORING_FEAT_SINGLE_MMAP) && map(wished) && register_ring();
 }
 
 bool Uring::map(const io_uring_params& made) noexcept {
@@ -79,38 +80,51 @@ Uring::~Uring() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+// Its number is nobody's to close, or to take for another's.
+bool Uring::register_ring() noexcept {
+  io_uring_rsrc_update ring{};
+  ring.offset = ~0u;  // wherever there is room
+  ring.data = static_cast<std::uint64_t>(fd_);
+  if (syscall(SYS_io_uring_register, fd_, IORING_REGISTER_RING_FDS, &ring, 1) != 1) return false;
+  number_ = ring.offset;
+  ::close(std::exchange(fd_, -1));
+  return true;
+}
+
 // MSG_DONTWAIT, on a socket that is non-blocking as well, fails a call that would have to wait; it
 // is not kept.
-void Uring::prepare(const SocketCall& call, unsigned number) noexcept {
+void Uring::prepare(const ReceiveCall& call, unsigned number) noexcept {
   io_uring_sqe& entry = submissions_[(*submission_tail_ + number) & submission_mask_];
   entry = {};
-  entry.opcode = call.sends ? IORING_OP_SEND : IORING_OP_RECV;
+  entry.opcode = IORING_OP_RECV;
   entry.fd = call.fd;
   entry.addr = reinterpret_cast<std::uintptr_t>(call.data);
   entry.len = static_cast<std::uint32_t>(std::min<std::size_t>(call.bytes, INT32_MAX));
-  entry.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  entry.msg_flags = MSG_DONTWAIT;
   entry.user_data = number;
 }
 
-unsigned Uring::make(SocketCall* calls, unsigned count) noexcept {
+// The memory of the ring is the parent's too: a forked child leaves it alone.
+unsigned Uring::receive(ReceiveCall* calls, unsigned count) noexcept {
+  if (born_after_ != forks.load(std::memory_order_relaxed)) return 0;
   for (unsigned i = 0; i < count; ++i) prepare(calls[i], i);
   const unsigned first = *submission_tail_;
   __atomic_store_n(submission_tail_, first + count, __ATOMIC_RELEASE);
-  enter(count, count);
+  enter(count, 0, 0);
   // The kernel's own count tells what it took, whatever the call said.
   const unsigned taken = __atomic_load_n(submission_head_, __ATOMIC_ACQUIRE) - first;
   __atomic_store_n(submission_tail_, first + taken, __ATOMIC_RELEASE);
-  for (unsigned done = collect(calls); done < taken; done += collect(calls)) enter(0, taken - done);
+  for (unsigned done = collect(calls); done < taken; done += collect(calls))
+    enter(0, taken - done, IORING_ENTER_GETEVENTS);
   return taken;
 }
 
-void Uring::enter(unsigned submit, unsigned complete) noexcept {
-  const long rc =
-      syscall(SYS_io_uring_enter, fd_, submit, complete, IORING_ENTER_GETEVENTS, nullptr, 0);
-  if (rc < 0 && (errno == EBADF || errno == EOPNOTSUPP)) fd_ = -1;  // it is somebody else's now
+void Uring::enter(unsigned submit, unsigned complete, unsigned flags) noexcept {
+  syscall(SYS_io_uring_enter, number_, submit, complete, flags | IORING_ENTER_REGISTERED_RING,
+          nullptr, 0);
 }
 
-unsigned Uring::collect(SocketCall* calls) noexcept {
+unsigned Uring::collect(ReceiveCall* calls) noexcept {
   const unsigned first = *completion_head_;
   const unsigned end = __atomic_load_n(completion_tail_, __ATOMIC_ACQUIRE);
   for (unsigned next = first; next != end; ++next) {

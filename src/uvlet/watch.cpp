@@ -1,6 +1,6 @@
 #include "watch.hpp"
 
-#include "io_batch.hpp"
+#include "receive_batch.hpp"
 #include "world.hpp"
 
 #include <netinet/in.h>
@@ -79,9 +79,7 @@ struct Descriptor::Watch::ByLibuv final : Watch {
 // that nobody waits for is not lost: the next call tries first.
 struct Descriptor::Watch::ByEpoll final : Watch {
   ByEpoll(Hub& owner, Descriptor& watched, EpollSet& world_set)
-      : Watch(owner, watched), set_of_world(world_set) {
-    batch = &world_set.requests();
-  }
+      : Watch(owner, watched), set_of_world(world_set) {}
 
   void on_events(unsigned events) noexcept override {
     if (!descriptor) return;
@@ -92,8 +90,9 @@ struct Descriptor::Watch::ByEpoll final : Watch {
     const int ready = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0);
     if (descriptor->transport_) [[unlikely]]
       return on_ready(ready);
-    if ((ready & UV_READABLE) && !(batch->open() && batch->add(*this, Direction::read)))
-      serve(Direction::read);
+    // Urgent data end a receive early, and what it then says of the rest cannot be relied upon.
+    ReceiveBatch* const batch = events & EPOLLPRI ? nullptr : set_of_world.receives();
+    if ((ready & UV_READABLE) && !(batch && batch->add(*this))) serve(Direction::read);
     if (descriptor && (ready & UV_WRITABLE)) serve(Direction::write);
   }
 
@@ -151,27 +150,15 @@ void Descriptor::Watch::on_ready(int events) noexcept {
   if (descriptor) settle(unwanted);
 }
 
-void Descriptor::Watch::serve(Direction direction, const SocketCall* made) noexcept {
+void Descriptor::Watch::serve(Direction direction, const ReceiveCall* made) noexcept {
   IoRequest* request = descriptor->requests_[static_cast<int>(direction)];
   if (direction == Direction::read) {
     descriptor->drained = false;
     if (made) descriptor->received(made->result, made->bytes);
   }
-  if (!request || !(made ? request->made(*made) : request->attempt())) return;
+  if (!request || !(made ? request->receive_made(*made) : request->attempt())) return;
   descriptor->take(direction);
   request->complete();
-}
-
-void Descriptor::Watch::serve_batched(Direction direction, const SocketCall* made) noexcept {
-  serve(direction, made);
-  if (!descriptor) return;
-  if (direction == Direction::read) descriptor->owes_reply = true;
-  if (direction == Direction::read || !descriptor->taken(direction)) return;
-  if (const int error = set(armed | UV_WRITABLE); error != 0) {
-    IoRequest* request = descriptor->take(direction);
-    request->error_number = error;
-    request->complete();
-  }
 }
 
 int Descriptor::Watch::wanted() const noexcept {

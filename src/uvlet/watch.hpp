@@ -34,10 +34,8 @@ struct alignas(64) Descriptor::Watch : EpollSet::Watcher {
 
   // It may be ready in these ways: who waits tries again.
   void on_ready(int events) noexcept;
-  // The one who waits in this direction tries again; or its call was made already.
-  void serve(Direction direction, const SocketCall* made = nullptr) noexcept;
-  // The batch has served it so; null: with a call of its own. One that must wait, waits.
-  void serve_batched(Direction direction, const SocketCall* made) noexcept;
+  // The one who waits in this direction tries again; or its receive was made already.
+  void serve(Direction direction, const ReceiveCall* made = nullptr) noexcept;
   int wanted() const noexcept;
 
   // It belongs to the process that this one was forked from: nobody is asked about it again.
@@ -48,9 +46,8 @@ struct alignas(64) Descriptor::Watch : EpollSet::Watcher {
   void hub_ended() noexcept override { hub = nullptr; }
   std::string waits_for() const override;
 
-  Hub* hub;                  // null: it has ended, and closed what it watched by
-  Descriptor* descriptor;    // null: gone
-  IoBatch* batch = nullptr;  // that its requests may be in
+  Hub* hub;                // null: it has ended, and closed what it watched by
+  Descriptor* descriptor;  // null: gone
   std::uint64_t born_after = forks.load(std::memory_order_relaxed);
   int armed = 0;
 

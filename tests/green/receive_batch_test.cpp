@@ -1,5 +1,5 @@
-// Sockets that are ready in the same turn of the loop: they receive together and answer together,
-// by one call of the system, which nobody may notice.
+// Sockets that are ready in the same turn of the loop: they receive together, by one call of the
+// system, which nobody may notice.
 
 #include "../fake_io_uring.hpp"
 #include "sockets.hpp"
@@ -10,9 +10,7 @@
 #include <green/timeout.hpp>
 #include <uvlet/hub.hpp>
 
-#include <algorithm>
 #include <exception>
-#include <fcntl.h>
 #include <functional>
 #include <random>
 #include <string>
@@ -31,12 +29,6 @@ constexpr std::size_t several = 8;
 using Answer = std::function<void(std::size_t number, Socket& socket, const std::string& data)>;
 
 struct Interrupted : std::exception {};
-
-// Holds the hub for so many seconds.
-void spend(double seconds) {
-  const uvlet::Time start = uvlet::Hub::get().now();
-  while (static_cast<double>(uvlet::Hub::get().now() - start) <= seconds * 1e9) continue;
-}
 
 void echo(std::size_t, Socket& socket, const std::string& data) { socket.sendall(data); }
 
@@ -112,29 +104,16 @@ void on_another_thread(F body) {
   if (thrown) std::rethrow_exception(thrown);
 }
 
-// The numbers of the rings of all hubs.
-std::vector<int> ring_descriptors() {
-  std::vector<int> rings;
-  for (int fd = 0; fd < 1000; ++fd) {
-    char target[64] = {};
-    const std::string link = "/proc/self/fd/" + std::to_string(fd);
-    if (readlink(link.c_str(), target, sizeof target - 1) > 0 &&
-        std::string(target) == "anon_inode:[io_uring]")
-      rings.push_back(fd);
-  }
-  return rings;
-}
-
 }  // namespace
 
-TEST_CASE("sockets that are ready together receive by one call, and answer by another") {
+TEST_CASE("sockets that are ready together receive by one call") {
   test::in_green_thread([] {
     Connections connections;
     until_together([&] {
       const int before = fake::enters;
       connections.serve("ping", echo);
       connections.expect("ping");
-      return fake::enters - before == 2;
+      return fake::enters - before == 1;
     });
   });
 }
@@ -146,20 +125,6 @@ TEST_CASE("a socket that is ready alone makes its own calls") {
     connections.serve("ping", echo);
     CHECK(fake::enters == before);
     connections.expect("ping");
-  });
-}
-
-TEST_CASE("only the first answer waits for others: what follows is sent at once") {
-  test::in_green_thread([] {
-    Connections connections;
-    until_together([&] {
-      const int before = fake::enters;
-      connections.serve("ping", [](std::size_t, Socket& socket, const std::string& data) {
-        for (int i = 0; i < 3; ++i) socket.sendall(data);
-      });
-      connections.expect("pingpingping");
-      return fake::enters - before == 2;
-    });
   });
 }
 
@@ -178,83 +143,6 @@ TEST_CASE("what a ring does not take is done all the same") {
       connections.expect("pong");
     });
   }
-}
-
-TEST_CASE("a ring that was closed behind the library's back is missed by nobody") {
-  on_another_thread([] {
-    const std::vector<int> before = ring_descriptors();
-    Connections connections;
-    for (const int ring : ring_descriptors()) {
-      if (std::ranges::find(before, ring) != before.end()) continue;
-      const int other = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-      REQUIRE(::dup2(other, ring) == ring);
-      ::close(other);
-    }
-    for (int round = 0; round < 3; ++round) {
-      connections.serve("ping", echo);
-      connections.expect("ping");
-    }
-  });
-}
-
-TEST_CASE("an answer that does not fit goes on when there is room") {
-  test::in_green_thread([] {
-    Connections connections;
-    const std::string much(3'000'000, 'x');
-    std::vector<GreenThread<void>> servers = connections.start(
-        "ping", [&](std::size_t, Socket& socket, const std::string&) { socket.sendall(much); });
-    for (test::TcpPair& pair : connections.pairs) {
-      std::size_t got = 0;
-      while (got < much.size()) got += pair.a.recv(1 << 20).size();
-      CHECK(got == much.size());
-    }
-    for (GreenThread<void>& server : servers) server.wait();
-  });
-}
-
-TEST_CASE("send takes what fits at once, and says how much") {
-  test::in_green_thread([] {
-    Connections connections;
-    const std::string much(30'000'000, 'x');
-    std::vector<std::size_t> sent(several);
-    connections.serve("ping", [&](std::size_t i, Socket& socket, const std::string&) {
-      sent[i] = socket.send(much);
-    });
-    for (std::size_t i = 0; i < several; ++i) {
-      CHECK(sent[i] > 0);
-      CHECK(sent[i] < much.size());
-      connections.pairs[i].b.close();
-      CHECK(test::receive_all(connections.pairs[i].a).size() == sent[i]);
-    }
-  });
-}
-
-TEST_CASE("the failure of one is its own") {
-  test::in_green_thread([] {
-    Connections connections;
-    std::vector<int> errors(several);
-    std::vector<GreenThread<void>> servers =
-        connections.start("ping", [&](std::size_t i, Socket& socket, const std::string& data) {
-          // The peer has gone: the first send is answered by a reset, the second one fails.
-          errors[i] = errno_of([&] {
-            for (int n = 0; n < 3; ++n) {
-              socket.sendall(data);
-              green::sleep(0.001);
-            }
-          });
-        });
-    connections.pairs[2].a.close();
-    for (GreenThread<void>& server : servers) server.wait();
-    for (std::size_t i = 0; i < several; ++i) {
-      CAPTURE(i);
-      if (i == 2) {
-        CHECK((errors[i] == EPIPE || errors[i] == ECONNRESET));
-      } else {
-        CHECK(errors[i] == 0);
-        CHECK(connections.pairs[i].a.recv(100).starts_with("ping"));
-      }
-    }
-  });
 }
 
 TEST_CASE("a reset and an end of the stream are received among data") {
@@ -287,114 +175,63 @@ TEST_CASE("a reset and an end of the stream are received among data") {
   });
 }
 
-TEST_CASE("who is killed while an answer waits for others has sent nothing; the socket is usable") {
+TEST_CASE(
+    "who is closed, killed or too late receives nothing; what came stays for the next reader") {
   test::in_green_thread([] {
     Connections connections;
-    until_together([&] {
-      std::vector<GreenThread<void>> servers;
-      servers = connections.start("ping", [&](std::size_t i, Socket& socket, const std::string&) {
-        if (i + 1 == several)
-          servers[0].kill();
-        else
-          socket.sendall("answer");
-      });
-      bool killed = false;
-      for (GreenThread<void>& server : servers) {
-        try {
-          server.wait();
-        } catch (const green::GreenletExit&) {
-          killed = true;
-        }
+    std::vector<GreenThread<void>> readers;
+    std::vector<int> errors(several);
+    for (std::size_t i = 0; i < several; ++i)
+      readers.push_back(green::spawn([&, i] {
+        if (i == 2) connections.pairs[i].b.settimeout(0.001);
+        errors[i] = errno_of([&] { connections.pairs[i].b.recv(100); });
+      }));
+    green::sleep(0.003);
+    connections.pairs[0].b.close();
+    readers[1].kill();
+    for (test::TcpPair& pair : connections.pairs)
+      REQUIRE(::send(pair.a.fileno(), "data", 4, MSG_NOSIGNAL) == 4);
+    CHECK_THROWS_AS(readers[1].wait(), green::GreenletExit);
+    for (std::size_t i = 2; i < several; ++i) readers[i].wait();
+    readers[0].wait();
+    CHECK(errors == std::vector<int>{EBADF, 0, ETIMEDOUT, 0, 0, 0, 0, 0});
+    CHECK(connections.pairs[1].b.recv(100) == "data");
+    CHECK(connections.pairs[2].b.recv(100) == "data");
+  });
+}
+
+TEST_CASE("urgent data among what comes together lose nothing") {
+  test::in_green_thread([] {
+    Connections connections;
+    for (int round = 0; round < 50; ++round) {
+      std::vector<GreenThread<void>> readers;
+      for (std::size_t i = 0; i < several; ++i)
+        readers.push_back(
+            green::spawn([&, i] { CHECK(read(connections.pairs[i].b, 6) == "abcdef"); }));
+      green::sleep(0);
+      for (test::TcpPair& pair : connections.pairs) {
+        REQUIRE(::send(pair.a.fileno(), "abc", 3, 0) == 3);
+        REQUIRE(::send(pair.a.fileno(), "!", 1, MSG_OOB) == 1);
+        REQUIRE(::send(pair.a.fileno(), "def", 3, 0) == 3);
       }
-      connections.pairs[0].b.sendall("later");
-      CHECK(read(connections.pairs[0].a, killed ? 5 : 11) == (killed ? "later" : "answerlater"));
-      for (std::size_t i = 1; i + 1 < several; ++i)
-        CHECK(read(connections.pairs[i].a, 6) == "answer");
-      return killed;
-    });
+      for (GreenThread<void>& reader : readers) reader.wait();
+    }
   });
 }
 
-TEST_CASE("a socket that is closed while an answer waits for others ends the wait with EBADF") {
-  test::in_green_thread([] {
-    until_together([&] {
-      Connections connections;
-      std::vector<int> errors(several);
-      connections.serve("ping", [&](std::size_t i, Socket& socket, const std::string& data) {
-        if (i + 1 == several) {
-          connections.pairs[0].b.close();
-          { const Socket gone = std::move(connections.pairs[1].b); }
-          connections.pairs[2].b.shutdown(SHUT_RDWR);
-          return;
-        }
-        errors[i] = errno_of([&] { socket.sendall(data); });
-      });
-      for (std::size_t i = 0; i + 1 < several; ++i)
-        CHECK(read(connections.pairs[i].a, 4) == (errors[i] == 0 ? "ping" : ""));
-      return errors == std::vector<int>{EBADF, EBADF, EPIPE, 0, 0, 0, 0, 0};
-    });
-  });
-}
-
-TEST_CASE("a second writer is refused while an answer waits for others") {
+TEST_CASE("what is received into memory of the caller's comes there") {
   test::in_green_thread([] {
     Connections connections;
-    until_together([&] {
-      bool refused = false;
-      connections.serve("ping", [&](std::size_t i, Socket& socket, const std::string& data) {
-        if (i + 1 == several) {
-          try {
-            connections.pairs[0].b.sendall("");
-          } catch (const std::logic_error& error) {
-            refused = std::string(error.what()).find("a second simultaneous writer") > 0;
-          }
-        }
-        socket.sendall(data);
-      });
-      connections.expect("ping");
-      return refused;
-    });
-  });
-}
-
-TEST_CASE("a socket that does not wait does not wait for others either") {
-  test::in_green_thread([] {
-    Connections connections;
-    until_together([&] {
-      for (test::TcpPair& pair : connections.pairs) pair.b.settimeout(test::watchdog);
-      const int before = fake::enters;
-      connections.serve("ping", [](std::size_t, Socket& socket, const std::string& data) {
-        socket.settimeout(0);
-        CHECK(socket.send(data) == data.size());
-      });
-      connections.expect("ping");
-      return fake::enters - before == 1;
-    });
-  });
-}
-
-TEST_CASE("an answer that a busy neighbour holds up is not lost") {
-  test::in_green_thread([] {
-    Connections connections;
-    connections.serve("ping", [](std::size_t i, Socket& socket, const std::string& data) {
-      if (i % 2) spend(0.002);
-      socket.sendall(data);
-    });
-    connections.expect("ping");
-  });
-}
-
-TEST_CASE("an answer leaves although others never cease to be ready") {
-  test::in_green_thread([] {
-    Connections connections;
-    bool done = false;
-    GreenThread<void> busy = green::spawn([&] {
-      while (!done) green::sleep(0);
-    });
-    connections.serve("ping", echo);
-    connections.expect("ping");
-    done = true;
-    busy.wait();
+    char memory[several][8] = {};
+    std::vector<GreenThread<void>> readers;
+    for (std::size_t i = 0; i < several; ++i)
+      readers.push_back(
+          green::spawn([&, i] { CHECK(connections.pairs[i].b.recv_into(memory[i]) == 4); }));
+    green::sleep(0.001);
+    for (test::TcpPair& pair : connections.pairs)
+      REQUIRE(::send(pair.a.fileno(), "data", 4, 0) == 4);
+    for (GreenThread<void>& reader : readers) reader.wait();
+    for (const char* got : memory) CHECK(std::string(got) == "data");
   });
 }
 
