@@ -68,7 +68,7 @@ struct PlainRoot final : Root {
 
 #if defined(UVLET_ASAN)
 Hub* main_thread_hub = nullptr;
-// No thread's green threads are unwound at exit: those of the main thread, and of the one in exit().
+// No thread unwinds green threads at exit: those of the main thread, and of the one in exit().
 void register_leak_roots_at_exit() {
   if (main_thread_hub) main_thread_hub->register_leak_roots();
   if (this_hub && this_hub != main_thread_hub) this_hub->register_leak_roots();
