@@ -39,6 +39,7 @@ class EpollSet {
   // which is told of what was collected, and is freed after that.
   void remove(int fd, Watcher* watcher) noexcept;
 
+  bool collected() const noexcept { return next_ < count_; }  // something that is not told of yet
   // Asks the kernel what has happened, if all that it told before is served. False: nothing has.
   bool collect() noexcept;
   // Tells of what was collected, of so many events at most. False: there was nothing to tell.
@@ -50,7 +51,6 @@ class EpollSet {
   static constexpr int prefetch_steps = 3;
   static constexpr int batch = 256;  // events: what is behind them waits for so many at most
 
-  bool collected() const noexcept { return next_ < count_; }  // and not told of yet
   void prefetch() const noexcept;
 
   int fd_;

@@ -75,7 +75,7 @@ void LibuvWorld::poll(Time until) noexcept {
   // Who slept in the last poll will sleep in this one: libuv is asked at once, and tells of the
   // set.
   const Time start = LibuvWorld::now();
-  if ((!sleeps_ || until == 0) && set_->collect()) {
+  if ((!sleeps_ || until == 0 || set_->collected()) && set_->collect()) {
     if (start - last_run_ < run_interval) return;
     until = 0;
   }

@@ -90,8 +90,11 @@ struct Descriptor::Watch::ByEpoll final : Watch {
     const int ready = (events & EPOLLIN ? UV_READABLE : 0) | (events & EPOLLOUT ? UV_WRITABLE : 0);
     if (descriptor->transport_) [[unlikely]]
       return on_ready(ready);
-    // Urgent data end a receive early, and what it then says of the rest cannot be relied upon.
-    ReceiveBatch* const batch = events & EPOLLPRI ? nullptr : set_of_world.receives();
+    // Urgent data end a receive early, and what it then says of the rest cannot be relied upon. A
+    // writer who came first would take the error that is the reader's.
+    const bool alone =
+        (events & EPOLLPRI) || ((ready & UV_WRITABLE) && descriptor->taken(Direction::write));
+    ReceiveBatch* const batch = alone ? nullptr : set_of_world.receives();
     if ((ready & UV_READABLE) && !(batch && batch->add(*this))) serve(Direction::read);
     if (descriptor && (ready & UV_WRITABLE)) serve(Direction::write);
   }
