@@ -104,6 +104,20 @@ void on_another_thread(F body) {
   if (thrown) std::rethrow_exception(thrown);
 }
 
+// Until the hub lets few switch in a turn.
+void switch_slowly() {
+  const auto spin = [] {
+    for (int i = 0; i < 2000; ++i) {
+      const uvlet::Time start = uvlet::Hub::get().now();
+      while (uvlet::Hub::get().now() - start < 5'000) continue;
+      green::sleep(0);
+    }
+  };
+  GreenThread<void> other = green::spawn(spin);
+  spin();
+  other.wait();
+}
+
 }  // namespace
 
 TEST_CASE("sockets that are ready together receive by one call") {
@@ -232,6 +246,45 @@ TEST_CASE("what is received into memory of the caller's comes there") {
       REQUIRE(::send(pair.a.fileno(), "data", 4, 0) == 4);
     for (GreenThread<void>& reader : readers) reader.wait();
     for (const char* got : memory) CHECK(std::string(got) == "data");
+  });
+}
+
+TEST_CASE("where a reader and a writer wait, a reset is no end of the stream to the reader") {
+  test::in_green_thread([] {
+    Connections connections;
+    const std::string much(32 << 20, 'x');
+    std::vector<int> reading(several), writing(several);
+    std::vector<GreenThread<void>> all;
+    for (std::size_t i = 0; i < several; ++i) {
+      all.push_back(green::spawn(
+          [&, i] { reading[i] = errno_of([&] { connections.pairs[i].b.recv(10); }); }));
+      all.push_back(green::spawn(
+          [&, i] { writing[i] = errno_of([&] { connections.pairs[i].b.sendall(much); }); }));
+    }
+    green::sleep(0.1);
+    for (test::TcpPair& pair : connections.pairs) {
+      pair.a.setsockopt(SOL_SOCKET, SO_LINGER, linger{1, 0});
+      pair.a.close();
+    }
+    for (GreenThread<void>& each : all) each.wait();
+    for (std::size_t i = 0; i < several; ++i) {
+      CHECK(reading[i] == ECONNRESET);
+      CHECK(writing[i] == EPIPE);
+    }
+  });
+}
+
+TEST_CASE("a burst that is more than a turn serves keeps nobody waiting for the next event") {
+  test::in_green_thread([] {
+    Connections connections(200);
+    std::vector<GreenThread<void>> readers;
+    for (test::TcpPair& pair : connections.pairs)
+      readers.push_back(green::spawn([&pair] { CHECK(pair.b.recv(10) == "data"); }));
+    switch_slowly();
+    test::in_libuv_callback([&] {  // all of them at once, for the loop
+      for (test::TcpPair& pair : connections.pairs) ::send(pair.a.fileno(), "data", 4, 0);
+    });
+    for (GreenThread<void>& reader : readers) reader.wait();
   });
 }
 
