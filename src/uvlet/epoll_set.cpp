@@ -49,11 +49,12 @@ void EpollSet::prefetch() const noexcept {
 
 bool EpollSet::serve(int most) noexcept {
   const bool any = collected();
-  together_ = receives_.pays(std::min(most, count_ - next_));
+  ReceiveBatch* const together =
+      receives_.pays(std::min(most, count_ - next_)) ? &receives_ : nullptr;
   for (; most > 0 && collected(); --most) {
     prefetch();
     const epoll_event& event = events_[next_++];
-    static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
+    static_cast<Watcher*>(event.data.ptr)->on_events(event.events, together);
   }
   receives_.run();
   return any;

@@ -20,7 +20,8 @@ class EpollSet {
   // Who is told. The address stands in the kernel, so the set frees what it watched.
   struct Watcher : HubObserver {
     virtual ~Watcher() = default;
-    virtual void on_events(unsigned events) noexcept = 0;
+    // `together`: what may receive with others that are told now; null: nothing may.
+    virtual void on_events(unsigned events, ReceiveBatch* together) noexcept = 0;
     // Will be told soon: fetches into the cache what that takes. Each step finds what the one
     // before it fetched.
     virtual void prefetch(int step) const noexcept = 0;
@@ -44,8 +45,6 @@ class EpollSet {
   bool collect() noexcept;
   // Tells of what was collected, of so many events at most. False: there was nothing to tell.
   bool serve(int most) noexcept;
-  // Where those who are served now may be received for together; null: each makes its own call.
-  ReceiveBatch* receives() noexcept { return together_ ? &receives_ : nullptr; }
 
  private:
   static constexpr int prefetch_steps = 3;
@@ -59,7 +58,6 @@ class EpollSet {
   std::size_t watched_ = 0;
   List<HubObserver> removed_;
   ReceiveBatch receives_;
-  bool together_ = false;  // several are served
   epoll_event events_[batch];
 };
 

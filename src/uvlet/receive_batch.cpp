@@ -4,6 +4,7 @@
 
 #include <uvlet/scratch.hpp>
 
+#include <cassert>
 #include <new>
 #include <utility>
 
@@ -31,43 +32,28 @@ char* ReceiveBatch::place(unsigned number) noexcept {
 bool ReceiveBatch::add(Watch& watch) noexcept {
   if (count_ == requests_max) run();
   Descriptor& descriptor = *watch.descriptor;
-  IoRequest* request = descriptor.requests_[static_cast<int>(Direction::read)];
+  IoRequest* const request = descriptor.requests_[static_cast<int>(Direction::read)];
   if (!request || descriptor.transport_ || descriptor.simulated_) return false;
   ReceiveCall& call = calls_[count_] = {};
   if (!request->next_receive(call)) return false;
   if (!call.data && call.bytes <= scratch_bytes) call.data = place(count_);
   if (!call.data) return false;
   call.fd = descriptor.fd_;
-  watches_[count_] = &watch;
-  requests_[count_++] = request;
+  watches_[count_++] = &watch;
   return true;
 }
 
 void ReceiveBatch::run() noexcept {
-  const unsigned count = drop_gone();
-  count_ = 0;
+  const unsigned count = std::exchange(count_, 0);
   unsigned made = 0;
   if (count > 1 && ring_) {
     made = ring_->receive(calls_, count);
     if (made == 0) ring_.reset();  // it takes nothing any more: it is forbidden, or the parent's
   }
-  for (unsigned i = 0; i < count; ++i)
-    if (watches_[i]->descriptor)
-      watches_[i]->serve(Direction::read, i < made ? &calls_[i] : nullptr);
-}
-
-// Without those whose descriptors were closed meanwhile, by a writer's last words.
-unsigned ReceiveBatch::drop_gone() noexcept {
-  unsigned kept = 0;
-  for (unsigned i = 0; i < count_; ++i) {
-    const Descriptor* descriptor = watches_[i]->descriptor;
-    if (!descriptor || descriptor->requests_[static_cast<int>(Direction::read)] != requests_[i])
-      continue;
-    watches_[kept] = watches_[i];
-    requests_[kept] = requests_[i];
-    calls_[kept++] = calls_[i];
+  for (unsigned i = 0; i < count; ++i) {
+    assert(watches_[i]->descriptor && "what completes closes at most its own descriptor");
+    watches_[i]->serve(Direction::read, i < made ? &calls_[i] : nullptr);
   }
-  return kept;
 }
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -13,7 +13,8 @@
 namespace uvlet::inline UVLET_ABI {
 
 // Requests of readers whose descriptors have become ready. It is filled and run while events are
-// served: nobody runs in between.
+// served: nobody runs in between, and what completes meanwhile closes at most its own descriptor,
+// which is not in it.
 class ReceiveBatch {
  public:
   ReceiveBatch() noexcept;
@@ -35,11 +36,9 @@ class ReceiveBatch {
 
   bool have_ring() noexcept;
   char* place(unsigned number) noexcept;
-  unsigned drop_gone() noexcept;
 
   unsigned count_ = 0;
   Watch* watches_[requests_max];
-  IoRequest* requests_[requests_max];
   ReceiveCall calls_[requests_max];
   bool asked_for_ring_ = false;
   std::unique_ptr<Uring> ring_;

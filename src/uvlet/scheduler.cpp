@@ -21,7 +21,7 @@ namespace {
 constexpr int budget_max = 1024;
 constexpr Time turn_interval_min = 20'000;  // ns between turns of the loop while others are busy
 constexpr Time turn_interval_max = 200'000;
-constexpr int served_min = 32;
+constexpr int served_min = 32;  // events in a turn: what receives together
 constexpr Time trim_interval = 1'000'000'000;
 constexpr Time post_pause = 10'000'000;  // until a post that lacked a stack or memory is run again
 

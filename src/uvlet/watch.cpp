@@ -81,7 +81,7 @@ struct Descriptor::Watch::ByEpoll final : Watch {
   ByEpoll(Hub& owner, Descriptor& watched, EpollSet& world_set)
       : Watch(owner, watched), set_of_world(world_set) {}
 
-  void on_events(unsigned events) noexcept override {
+  void on_events(unsigned events, ReceiveBatch* together) noexcept override {
     if (!descriptor) return;
     if (events & special) [[unlikely]] {
       descriptor->short_read_drains_ = descriptor->drained = false;
@@ -92,10 +92,9 @@ struct Descriptor::Watch::ByEpoll final : Watch {
       return on_ready(ready);
     // Urgent data end a receive early, and what it then says of the rest cannot be relied upon. A
     // writer who came first would take the error that is the reader's.
-    const bool alone =
-        (events & EPOLLPRI) || ((ready & UV_WRITABLE) && descriptor->taken(Direction::write));
-    ReceiveBatch* const batch = alone ? nullptr : set_of_world.receives();
-    if ((ready & UV_READABLE) && !(batch && batch->add(*this))) serve(Direction::read);
+    const bool alone = !together || (events & EPOLLPRI) ||
+                       ((ready & UV_WRITABLE) && descriptor->taken(Direction::write));
+    if ((ready & UV_READABLE) && (alone || !together->add(*this))) serve(Direction::read);
     if (descriptor && (ready & UV_WRITABLE)) serve(Direction::write);
   }
 

@@ -41,7 +41,7 @@ struct alignas(64) Descriptor::Watch : EpollSet::Watcher {
   // It belongs to the process that this one was forked from: nobody is asked about it again.
   bool stale() const noexcept { return born_after != forks.load(std::memory_order_relaxed); }
 
-  void on_events(unsigned) noexcept override {}
+  void on_events(unsigned, ReceiveBatch*) noexcept override {}
   void prefetch(int) const noexcept override {}
   void hub_ended() noexcept override { hub = nullptr; }
   std::string waits_for() const override;

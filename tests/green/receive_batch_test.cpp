@@ -4,14 +4,11 @@
 #include "../fake_io_uring.hpp"
 #include "sockets.hpp"
 
-#include <green/event.hpp>
 #include <green/greenthread.hpp>
 #include <green/os.hpp>
-#include <green/timeout.hpp>
 #include <uvlet/hub.hpp>
 
 #include <exception>
-#include <functional>
 #include <random>
 #include <string>
 #include <thread>
@@ -26,47 +23,30 @@ using test::errno_of;
 
 constexpr std::size_t several = 8;
 
-using Answer = std::function<void(std::size_t number, Socket& socket, const std::string& data)>;
-
 struct Interrupted : std::exception {};
-
-void echo(std::size_t, Socket& socket, const std::string& data) { socket.sendall(data); }
-
-// So many bytes, or what comes until the end.
-std::string read(Socket& socket, std::size_t bytes) {
-  std::string all;
-  for (std::string some = " "; all.size() < bytes && !some.empty(); all += some)
-    some = socket.recv(bytes - all.size());
-  return all;
-}
 
 // Connections whose servers' ends have waited once: they are watched from then on.
 class Connections {
  public:
   explicit Connections(std::size_t count = several) : pairs(count) {
-    serve("first", echo);
+    serve("first");
     expect("first");
   }
 
-  // Sends this to all of them, so that it comes in one turn; each server receives it and answers.
-  std::vector<GreenThread<void>> start(const std::string& message, const Answer& answer) {
+  // Sends this to all of them, so that it comes in one turn; each server receives it and sends it
+  // back.
+  void serve(const std::string& message) {
     std::vector<GreenThread<void>> servers;
-    for (std::size_t i = 0; i < pairs.size(); ++i)
-      servers.push_back(green::spawn([this, i, answer] {
-        const std::string data = pairs[i].b.recv(65536);
-        answer(i, pairs[i].b, data);
-      }));
+    for (test::TcpPair& pair : pairs)
+      servers.push_back(green::spawn([&pair] { pair.b.sendall(pair.b.recv(65536)); }));
     green::sleep(0.001);  // they wait
     for (test::TcpPair& pair : pairs)
       REQUIRE(::send(pair.a.fileno(), message.data(), message.size(), 0) ==
               static_cast<ssize_t>(message.size()));
-    return servers;
-  }
-  void serve(const std::string& message, const Answer& answer) {
-    for (GreenThread<void>& server : start(message, answer)) server.wait();
+    for (GreenThread<void>& server : servers) server.wait();
   }
   void expect(const std::string& reply) {
-    for (test::TcpPair& pair : pairs) CHECK(read(pair.a, reply.size()) == reply);
+    for (test::TcpPair& pair : pairs) CHECK(test::receive(pair.a, reply.size()) == reply);
   }
 
   std::vector<test::TcpPair> pairs;
@@ -125,7 +105,7 @@ TEST_CASE("sockets that are ready together receive by one call") {
     Connections connections;
     until_together([&] {
       const int before = fake::enters;
-      connections.serve("ping", echo);
+      connections.serve("ping");
       connections.expect("ping");
       return fake::enters - before == 1;
     });
@@ -136,7 +116,7 @@ TEST_CASE("a socket that is ready alone makes its own calls") {
   test::in_green_thread([] {
     Connections connections(1);
     const int before = fake::enters;
-    connections.serve("ping", echo);
+    connections.serve("ping");
     CHECK(fake::enters == before);
     connections.expect("ping");
   });
@@ -149,11 +129,11 @@ TEST_CASE("what a ring does not take is done all the same") {
       Connections connections;
       fake::calls_taken = taken;
       for (int round = 0; round < 3; ++round) {
-        connections.serve("ping", echo);
+        connections.serve("ping");
         connections.expect("ping");
       }
       fake::calls_taken = 1000;
-      connections.serve("pong", echo);
+      connections.serve("pong");
       connections.expect("pong");
     });
   }
@@ -221,7 +201,7 @@ TEST_CASE("urgent data among what comes together lose nothing") {
       std::vector<GreenThread<void>> readers;
       for (std::size_t i = 0; i < several; ++i)
         readers.push_back(
-            green::spawn([&, i] { CHECK(read(connections.pairs[i].b, 6) == "abcdef"); }));
+            green::spawn([&, i] { CHECK(test::receive(connections.pairs[i].b, 6) == "abcdef"); }));
       green::sleep(0);
       for (test::TcpPair& pair : connections.pairs) {
         REQUIRE(::send(pair.a.fileno(), "abc", 3, 0) == 3);
@@ -291,7 +271,7 @@ TEST_CASE("more than fit into a ring are all served") {
   test::in_green_thread([] {
     Connections connections(200);
     for (int round = 0; round < 20; ++round) {
-      connections.serve("ping", echo);
+      connections.serve("ping");
       connections.expect("ping");
     }
   });
@@ -304,11 +284,11 @@ TEST_CASE("a child of fork makes a ring of its own; the parent's goes on") {
     if (child == 0) {
       const int before = fake::rings;
       Connections own;
-      own.serve("ping", echo);
+      own.serve("ping");
       own.expect("ping");
       _exit(fake::rings - before == (before > 0 ? 1 : 0) ? 0 : 1);
     }
-    connections.serve("ping", echo);
+    connections.serve("ping");
     connections.expect("ping");
     CHECK(green::os::waitpid(child) == std::pair(child, 0));
   });
@@ -321,7 +301,7 @@ TEST_CASE("each OS thread has a ring of its own") {
       on_another_thread([] {
         Connections connections;
         for (int round = 0; round < 50; ++round) {
-          connections.serve("ping", echo);
+          connections.serve("ping");
           connections.expect("ping");
         }
       });

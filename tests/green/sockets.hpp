@@ -77,6 +77,17 @@ struct FullListener {
   std::vector<Socket> clients;
 };
 
+// So many bytes, or what comes until the end.
+inline std::string receive(Socket& socket, std::size_t bytes) {
+  std::string all;
+  while (all.size() < bytes) {
+    const std::string data = socket.recv(bytes - all.size());
+    if (data.empty()) break;
+    all += data;
+  }
+  return all;
+}
+
 inline std::string receive_all(Socket& socket) {
   std::string all;
   for (;;) {

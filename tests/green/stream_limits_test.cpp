@@ -47,16 +47,6 @@ Connection local() {
   return {"unix", std::move(pair.a), std::move(pair.b)};
 }
 
-std::string receive(Socket& socket, std::size_t bytes) {
-  std::string all;
-  while (all.size() < bytes) {
-    const std::string data = socket.recv(bytes - all.size());
-    if (data.empty()) break;
-    all += data;
-  }
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("a message of 64 bytes arrives whole, in whatever two or three parts it is sent") {
@@ -78,7 +68,7 @@ TEST_CASE("a message of 64 bytes arrives whole, in whatever two or three parts i
       });
       std::string got;
       switch (reader_kind++ % 4) {
-        case 0: got = receive(both.b, 64); break;
+        case 0: got = test::receive(both.b, 64); break;
         case 1: got = file.readexactly(64); break;
         case 2: got = file.readline(); break;
         case 3: got = file.read(64); break;
@@ -347,7 +337,7 @@ TEST_CASE("ten thousand rounds in both directions at once") {
       for (std::size_t i = 0; i < rounds; ++i) socket.sendall("0123456789");
     });
     std::string all;
-    for (std::size_t i = 0; i < rounds; ++i) all = receive(socket, 10);
+    for (std::size_t i = 0; i < rounds; ++i) all = test::receive(socket, 10);
     writer.wait();
     return all;
   };
