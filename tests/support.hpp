@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <uv.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,9 @@ inline constexpr int green_threads_max = 4'000;
 #else
 inline constexpr int green_threads_max = 100'000;
 #endif
+
+// How many operations a storm may do: `usual` times UVLET_STORM, if that is set.
+std::uint64_t operations(std::uint64_t usual);
 
 // Runs `body` in a green thread under the watchdog; a failing REQUIRE in it ends the test case.
 template <class F>

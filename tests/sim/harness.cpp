@@ -53,8 +53,6 @@ void storm(const std::string& name, int runs, const std::function<void(std::uint
   }
 }
 
-std::uint64_t operations(std::uint64_t usual) { return usual * from_environment("UVLET_STORM", 1); }
-
 void act(std::vector<Steps> actors, const std::function<void()>& check) {
   green::Event<> all_ended;
   std::exception_ptr error;

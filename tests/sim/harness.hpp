@@ -3,6 +3,8 @@
 // Storms and explorations: programs on the simulation that search for the one schedule that goes
 // wrong.
 
+#include "../support.hpp"
+
 #include <green/green.hpp>
 #include <uvlet/testing.hpp>
 
@@ -27,8 +29,7 @@ inline void require(bool holds, const char* what) {
 // ever failed by this name: these are kept in seeds.txt, which a failure adds to.
 void storm(const std::string& name, int runs, const std::function<void(std::uint64_t)>& body);
 
-// How many operations a storm may do: `usual` times UVLET_STORM, if that is set.
-std::uint64_t operations(std::uint64_t usual);
+using test::operations;
 
 // An actor's steps; each runs without the others unless it waits.
 using Steps = std::vector<std::function<void()>>;
