@@ -9,15 +9,8 @@
 #include <csignal>
 #include <pthread.h>
 #include <thread>
-#include <uvlet/config.hpp>
 
 namespace {
-
-#if defined(UVLET_ASAN)
-constexpr int signals = 10'000;
-#else
-constexpr int signals = 100'000;
-#endif
 
 std::atomic<int> caught = 0;
 
@@ -56,6 +49,7 @@ class Storm {
 }  // namespace
 
 TEST_CASE("signals during I/O, one after the other, cost no byte, no error and no child") {
+  const int signals = static_cast<int>(test::operations(10'000));
   const Interrupting interrupting;
   test::TcpPair pair;
   auto echo = green::spawn([&] {

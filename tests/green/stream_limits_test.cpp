@@ -22,17 +22,6 @@ using test::errno_of;
 
 namespace {
 
-// Sanitizers take longer, and nightly runs have more time: UVLET_STORM.
-std::size_t amount(std::size_t usual) {
-  const char* storm = std::getenv("UVLET_STORM");
-  const std::size_t times = storm ? std::stoul(storm) : 1;
-#if defined(UVLET_ASAN) || defined(UVLET_TSAN)
-  return usual * times / 20;
-#else
-  return usual * times;
-#endif
-}
-
 struct Connection {
   const char* name;
   Socket a, b;
@@ -49,22 +38,22 @@ Connection local() {
 
 }  // namespace
 
-TEST_CASE("a message of 64 bytes arrives whole, in whatever two or three parts it is sent") {
+TEST_CASE("a message of 64 bytes arrives whole, in whatever three parts or equal ones it is sent") {
   std::string message;
   for (int i = 0; i < 64; ++i) message += static_cast<char>(' ' + i);
   message.back() = '\n';
-  Connection both = local();
-  File file = both.b.makefile();
   const std::string_view all = message;
-  int reader_kind = 0;
-  for (std::size_t first = 0; first < 64; ++first) {
-    for (std::size_t second = first; second < 64; ++second) {
+  for (Connection (*make)() : {tcp, local}) {
+    Connection both = make();
+    CAPTURE(both.name);
+    File file = both.b.makefile();
+    int reader_kind = 0;
+    const auto arrives_in = [&](const std::vector<std::string_view>& parts) {
       auto sender = green::spawn([&] {
-        both.a.sendall(all.substr(0, first));
-        green::sleep(0);
-        both.a.sendall(all.substr(first, second - first));
-        green::sleep(0);
-        both.a.sendall(all.substr(second));
+        for (const std::string_view part : parts) {
+          both.a.sendall(part);
+          green::sleep(0);  // the reader finds no more
+        }
       });
       std::string got;
       switch (reader_kind++ % 4) {
@@ -73,8 +62,16 @@ TEST_CASE("a message of 64 bytes arrives whole, in whatever two or three parts i
         case 2: got = file.readline(); break;
         case 3: got = file.read(64); break;
       }
-      REQUIRE(got == message);
       sender.wait();
+      REQUIRE(got == message);
+    };
+    for (std::size_t first = 0; first <= 64; ++first)
+      for (std::size_t second = first; second <= 64; ++second)
+        arrives_in({all.substr(0, first), all.substr(first, second - first), all.substr(second)});
+    for (std::size_t size = 1; size <= 64; ++size) {
+      std::vector<std::string_view> parts;
+      for (std::size_t at = 0; at < 64; at += size) parts.push_back(all.substr(at, size));
+      for (int i = 0; i < 4; ++i) arrives_in(parts);
     }
   }
 }
@@ -198,98 +195,91 @@ TEST_CASE("half-closed streams: twelve ways to end") {
   }
 }
 
-TEST_CASE("a fast writer and a slow reader: memory stays flat") {
-  for (const bool with_file : {false, true}) {
-    Connection both = local();
-    const std::size_t bytes = amount(256 << 20);
-    const std::string block(256 * 1024, 'x');
-    auto writer = green::spawn([&] {
-      File file = both.a.makefile();
-      for (std::size_t sent = 0; sent < bytes; sent += block.size())
-        with_file ? file.write(block) : both.a.sendall(block);
-      file.close();
-      both.a.close();
-    });
-    std::size_t got = 0, before = 0, most = 0;
-    for (;;) {
-      const std::size_t part = both.b.recv(100'000).size();
-      if (part == 0) break;
-      got += part;
-      if (before == 0 && got > bytes / 8) before = test::resident_bytes();
-      if (before != 0 && got % 64 == 0) most = std::max(most, test::resident_bytes());
-      green::sleep(0);
-    }
-    writer.wait();
-    CHECK(got >= bytes);
-#if !defined(UVLET_ASAN)  // it keeps what was freed for a while
-    CHECK(most < before + (4 << 20));
-#endif
-  }
-}
-
-TEST_CASE("who writes when the peer is gone gets an error, ten thousand times, and lives") {
+TEST_CASE("who writes when the peer goes gets an error, ten thousand times, and lives") {
   REQUIRE((std::signal(SIGPIPE, SIG_IGN) == SIG_IGN));  // a hub has seen to that
-  Socket listener = green::listen(test::anywhere());
-  const std::size_t times = amount(10'000);
+  const std::size_t times = test::operations(10'000);
   const std::string block(1 << 18, 'x');
+  Socket listener = green::listen(test::anywhere());
+  const auto make_tcp = [&] {
+    Connection both{"tcp", green::connect(listener.getsockname()), listener.accept().first};
+    both.b.setsockopt(SOL_SOCKET, SO_LINGER, linger{1, 0});  // no port has to wait
+    return both;
+  };
+  const auto error_of_writing = [](auto write) {
+    return errno_of([&] {
+      for (;;) write();
+    });
+  };
+  for (const bool internet : {true, false}) {
+    std::map<int, std::size_t> errors;
+    for (std::size_t i = 0; i < times; ++i) {
+      Connection both = internet ? make_tcp() : local();
+      both.a.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
+      auto writer = green::spawn([&] { return error_of_writing([&] { both.a.sendall(block); }); });
+      for (std::size_t turn = 0; turn < i % 3; ++turn) green::sleep(0);
+      if (i % 2) both.b.recv(1000);  // it is in the middle
+      both.b.close();
+      ++errors[writer.wait()];
+      if (!internet) ++errors[errno_of([&] { both.a.send("x"); })];
+    }
+    CHECK(errors[EPIPE] + (internet ? errors[ECONNRESET] : 0) == (internet ? times : 2 * times));
+  }
   std::size_t broken = 0;
   for (std::size_t i = 0; i < times; ++i) {
-    Connection both = local();
-    if (i % 4 == 0) {
-      both.a = green::connect(listener.getsockname());
-      both.b = listener.accept().first;
-    }
-    auto writer = green::spawn([&] {
-      return errno_of([&] {
-        for (;;) both.a.sendall(block);
-      });
-    });
-    green::sleep(0);
-    both.b.close();
-    const int error = writer.wait();
-    broken += error == EPIPE || error == ECONNRESET;
-  }
-  CHECK(broken == times);
-  for (std::size_t i = 0; i < times / 10; ++i) {
     const auto [r, w] = green::os::pipe();
     const green::OwnedFd end(w);
+    auto writer =
+        green::spawn([&] { return error_of_writing([&] { green::os::write(end.get(), block); }); });
+    for (std::size_t turn = 0; turn < i % 3; ++turn) green::sleep(0);
     close(r);
-    REQUIRE(errno_of([&] { green::os::write(end.get(), "x"); }) == EPIPE);
+    broken += writer.wait() == EPIPE;
   }
+  CHECK(broken == times);
 }
 
-TEST_CASE("ten thousand rounds in both directions at once") {
-  Connection both = tcp();
-  const std::size_t rounds = amount(10'000);
-  const auto play = [&](Socket& socket) {
-    auto writer = green::spawn([&] {
-      for (std::size_t i = 0; i < rounds; ++i) socket.sendall("0123456789");
-    });
-    std::string all;
-    for (std::size_t i = 0; i < rounds; ++i) all = test::receive(socket, 10);
-    writer.wait();
-    return all;
-  };
-  auto other = green::spawn([&] { return play(both.b); });
-  CHECK(play(both.a) == "0123456789");
-  CHECK(other.wait() == "0123456789");
+TEST_CASE("a second reader is refused; then ten thousand rounds in both directions at once") {
+  const std::size_t rounds = test::operations(10'000);
+  for (Connection (*make)() : {tcp, local}) {
+    Connection both = make();
+    CAPTURE(both.name);
+    auto reader = green::spawn([&] { return both.b.recv(10); });
+    green::sleep(0);
+    CHECK_THROWS_AS(both.b.recv(10), std::logic_error);
+    both.a.sendall("first");
+    CHECK(reader.wait() == "first");
+
+    const auto message = [](std::size_t round) { return std::to_string(1'000'000'000 + round); };
+    std::size_t right = 0;
+    const auto play = [&](Socket& socket) {
+      auto writer = green::spawn([&] {
+        for (std::size_t i = 0; i < rounds; ++i) socket.sendall(message(i));
+      });
+      for (std::size_t i = 0; i < rounds; ++i) right += test::receive(socket, 10) == message(i);
+      writer.wait();
+    };
+    auto other = green::spawn([&] { play(both.b); });
+    play(both.a);
+    other.wait();
+    CHECK(right == 2 * rounds);
+  }
 }
 
 // UBSan itself opens a pipe to look at an address, and calls every object broken without one.
 #if !defined(UVLET_ASAN)
 namespace {
 
-constexpr int crowd = 300;
+constexpr int crowd = 1'000;
 
 // A process that makes so many connections, and wants an answer on each: ends with how many failed.
 pid_t spawn_crowd(const green::Address& where) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
+  alarm(10 * static_cast<unsigned>(test::watchdog));
   std::vector<Socket> clients;
   for (int i = 0; i < crowd; ++i) clients.push_back(green::connect(where));
   int failed = 0;
   for (Socket& client : clients) failed += test::receive_all(client) != "served";
-  _exit(failed);
+  _exit(std::min(failed, 255));
 }
 
 // So few that most of the crowd has to wait outside.
@@ -306,6 +296,13 @@ class FewDescriptors {
   rlimit before_{};
 };
 
+// The processor time of this process so far.
+double busy_seconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
 }  // namespace
 
 TEST_CASE("serve without descriptors counts the accepts it cannot make, rests, and serves all") {
@@ -320,12 +317,16 @@ TEST_CASE("serve without descriptors counts the accepts it cannot make, rests, a
     });
   });
   uvlet::Hub& hub = uvlet::Hub::current();
+  while (hub.stats().accepts_refused == 0) green::sleep(0.005);
+  const std::uint64_t first = hub.stats().accepts_refused;
   const uvlet::Time start = hub.now();
-  while (hub.stats().accepts_refused < 5) green::sleep(0.005);
+  const double busy_before = busy_seconds();
+  while (hub.stats().accepts_refused < first + 100) green::sleep(0.1);
   const double pauses = static_cast<double>(hub.now() - start) / 1e7;
-  CHECK(static_cast<double>(hub.stats().accepts_refused) <= pauses + 2);  // it does not spin
+  CHECK(static_cast<double>(hub.stats().accepts_refused - first) <= pauses + 2);  // it rests
+  CHECK(busy_seconds() - busy_before < 0.05 * pauses * 0.01);
   release = true;
-  CHECK(WEXITSTATUS(green::os::waitpid(child).second) == 0);
+  CHECK(green::os::waitpid(child).second == 0);
   const std::uint64_t refused = hub.stats().accepts_refused;
   CHECK(green::connect(listener.getsockname()).recv(10) == "served");
   CHECK(hub.stats().accepts_refused == refused);
@@ -348,7 +349,7 @@ TEST_CASE("a server of coroutines without descriptors counts and rests as well")
       while (uvlet::Hub::current().stats().accepts_refused < before + 3) co_await aio::sleep(0.005);
       release = true;
       const auto ended = co_await green::os::waitpid_async(child);
-      CHECK(WEXITSTATUS(ended.second) == 0);
+      CHECK(ended.second == 0);
     }
     server.close();
     co_await server.wait_closed();
