@@ -218,6 +218,39 @@ TEST_CASE("thousands of connections leave nothing behind") {
   });
 }
 
+TEST_CASE("who writes when the peer goes gets an error, ten thousand times, and lives") {
+  const std::size_t times = test::operations(1'000);
+  const std::string block(1 << 18, 'x');
+  Socket listener = green::listen(green::Address("127.0.0.1", 0));
+  const auto connected = [&] {
+    Socket client = green::connect(listener.getsockname());
+    Socket server = listener.accept().first;
+    server.setsockopt(SOL_SOCKET, SO_LINGER, linger{1, 0});  // no port has to wait
+    client.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
+    return std::pair(std::move(client), std::move(server));
+  };
+  std::size_t broken = 0;
+  for (std::size_t i = 0; i < times; ++i) {
+    auto [client, server] = i % 2 ? test::connected_pair() : connected();
+    SslPair pair = ssl_pair(std::move(client), std::move(server));
+    auto writer = green::spawn([&] {
+      try {
+        for (;;) pair.client.sendall(block);
+      } catch (const std::system_error& error) {
+        return error.code().value();
+      }
+    });
+    for (std::size_t turn = 0; turn < i % 3; ++turn) green::sleep(0);
+    if (i % 5 == 0) CHECK(!pair.server.recv(1'000).empty());  // it is in the middle
+    pair.server.close();
+    const int error = green::with_timeout(test::watchdog, [&] { return writer.wait(); });
+    const bool as_it_should = error == EPIPE || error == ECONNRESET;
+    if (!as_it_should) MESSAGE("writing ended with ", error);
+    broken += as_it_should;
+  }
+  CHECK(broken == times);
+}
+
 TEST_CASE("answers to a peer that does not read them are not piled up") {
   test::in_green_thread([] {
     auto [client, server_end] = test::connected_pair();
