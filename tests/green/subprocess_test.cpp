@@ -2,10 +2,14 @@
 
 #include "../support.hpp"
 
+#include <aio/fs.hpp>
 #include <aio/gather.hpp>
+#include <green/convenience.hpp>
 #include <green/greenpool.hpp>
+#include <green/os.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -293,6 +297,47 @@ TEST_CASE("a thousand, forty at a time, leave neither descriptors nor zombies") 
   CHECK(next_free_number() == before);
   CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
   CHECK(errno == ECHILD);
+}
+
+TEST_CASE("a thousand programs that two busy hubs start have no descriptor but their own three") {
+  const int each = static_cast<int>(test::operations(50));
+  const std::string listing = "exec ls /proc/self/fd";
+  const std::string own_three = "0\n1\n2\n3\n";  // and the folder that ls reads
+  REQUIRE(output_of(listing) == own_three);      // nothing else was inherited here either
+  std::atomic<int> wrong = 0, echoed = 0;
+  uvlet::run_on_threads(2, [&](int) {
+    bool over = false;
+    green::Socket listener = green::listen(green::Address("127.0.0.1", 0));
+    auto server = green::spawn([&] {
+      green::serve(listener, [](green::Socket socket, const green::Address&) {
+        for (std::string data; !(data = socket.recv(100)).empty();) socket.sendall(data);
+      });
+    });
+    auto load = green::spawn([&] {  // descriptors of every kind come and go
+      while (!over) {
+        green::Socket client = green::connect(listener.getsockname());
+        const green::Socket copy = client.dup();
+        const auto [r, w] = green::os::pipe();
+        const green::OwnedFd read_end(r), write_end(w);
+        auto file = green::awaitlet(aio::fs::open("/dev/null", "r"));
+        client.sendall("x");
+        echoed += client.recv(1) == "x";
+      }
+    });
+    green::GreenPool pool(20);
+    for (int i = 0; i < each; ++i)
+      pool.spawn_n([&] {
+        Popen child = shell(listing);
+        const auto [out, error] = child.communicate();
+        if (out != own_three || child.returncode() != 0) ++wrong;
+      });
+    pool.waitall();
+    over = true;
+    load.wait();
+    server.kill();
+  });
+  CHECK(wrong == 0);
+  CHECK(echoed > each);
 }
 
 TEST_CASE("in the child of a fork processes are started; the parent's are not waited for") {
