@@ -1,6 +1,6 @@
 // What is left of a hub when its OS thread has ended: nothing, whatever it did.
 
-#include "../green/sockets.hpp"
+#include "sockets.hpp"
 
 #include <aio/fs.hpp>
 #include <aio/signal_receiver.hpp>
