@@ -157,10 +157,12 @@ TEST_CASE("numbers that are used again under load carry no byte of the old socke
     for (int i = 0; i < 3; ++i)  // they are ready in the same polls
       load.push_back(green::spawn([&, i] {
         auto [a, b] = connections.make();
-        for (const std::string tag = "load " + std::to_string(i); !over; green::sleep(0)) {
+        const std::string tag = "load " + std::to_string(i);
+        while (!over) {
           a.sendall(tag);
           wrong += test::receive(b, tag.size()) != tag;
           ++echoed;
+          green::sleep(0);
         }
       }));
     int last = -1;
