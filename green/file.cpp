@@ -240,13 +240,19 @@ aio::task<void> write_all(State file, std::string_view data) {
   const Turn turn(opened(file, "write"), Direction::write);
   if (file->error != 0) file->descriptor->fail(file->error, "write");
   if (file->kind == FileKind::regular) rewind(*file);
-  do {
+  try {
+    do {
+      if (file->output.size() >= buffer_bytes) co_await drain(file);
+      const std::string_view part = data.substr(0, buffer_bytes);
+      opened(file, "write")->output.append(part);
+      data.remove_prefix(part.size());
+    } while (!data.empty());
     if (file->output.size() >= buffer_bytes) co_await drain(file);
-    const std::string_view part = data.substr(0, buffer_bytes);
-    opened(file, "write")->output.append(part);  // whole: who is interrupted now has written it
-    data.remove_prefix(part.size());
-  } while (!data.empty());
-  if (file->output.size() >= buffer_bytes) co_await drain(file);
+  } catch (...) {  // who is interrupted has written all of it
+    if (file->kind != FileKind::regular && file->error == 0 && is_open(file))
+      file->output.append(data);
+    throw;
+  }
 }
 
 aio::task<void> flush_all(State file) {

@@ -59,6 +59,7 @@ class UVLET_API File {
   aio::task<std::string> readexactly_async(std::size_t bytes);
 
   // Into the buffer, which is sent when it is full. Throws what sending failed with, also earlier.
+  // Who is interrupted, or out of time, has written all of it: into memory, whatever its size.
   // Blocks the green thread. Cancel point.
   void write(std::string_view data) { detail::drive(write_async(data)); }
   aio::task<void> write_async(std::string_view data);

@@ -26,6 +26,29 @@ class Unwrap final : public uvlet::Operation<Unwrap, uvlet::IoWait> {
   }
 };
 
+TlsTransport* tls_of(const uvlet::Descriptor& descriptor) noexcept {
+  return dynamic_cast<TlsTransport*>(descriptor.transport());
+}
+
+// The bytes go as they are again. What came behind the end is read first: of a transport that has
+// some, that is the use.
+void leave_tls(uvlet::Descriptor& descriptor) {
+  if (!tls_of(descriptor)->rest().empty()) return;
+  descriptor.set_transport(nullptr);
+  descriptor.drained = false;
+  descriptor.update_watch();
+}
+
+// The bytes go through TLS, also those that came behind the end of an earlier one.
+void enter_tls(uvlet::Descriptor& descriptor, const SslOptions& options) {
+  const TlsTransport* earlier = tls_of(descriptor);
+  if (descriptor.transport() && !(earlier && earlier->over()))
+    throw std::logic_error("wrap_ssl: it is encrypted already");
+  std::unique_ptr<uvlet::Transport> transport = aio::detail::ssl_transport(options);
+  if (earlier) static_cast<TlsTransport&>(*transport).feed(std::string(earlier->rest()));
+  descriptor.set_transport(std::move(transport));
+}
+
 bool connected(const Socket& socket) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
@@ -42,10 +65,9 @@ uvlet::Descriptor& open_descriptor(const Socket& socket, const char* call) {
 aio::task<Socket> wrap_ssl_async(Socket socket, SslOptions options) {
   uvlet::Descriptor& descriptor = open_descriptor(socket, "wrap_ssl");
   if (!descriptor.stream()) throw std::invalid_argument("wrap_ssl of a socket that is no stream");
-  if (descriptor.transport()) throw std::logic_error("wrap_ssl: it is encrypted already");
   const bool listening = socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN) != 0;
   if (listening) options.server_side = true;
-  descriptor.set_transport(aio::detail::ssl_transport(options));
+  enter_tls(descriptor, options);
   const bool may_wait = !socket.gettimeout() || socket.gettimeout()->seconds() > 0;
   if (!listening && may_wait && connected(socket)) {
     uvlet::Handshake handshaking(&descriptor, socket.gettimeout());
@@ -60,10 +82,11 @@ Socket wrap_ssl(Socket socket, SslOptions options) {
 
 aio::task<Socket> unwrap_ssl_async(Socket socket) {
   uvlet::Descriptor& descriptor = open_descriptor(socket, "unwrap_ssl");
-  if (!dynamic_cast<TlsTransport*>(descriptor.transport()))
+  if (const TlsTransport* tls = tls_of(descriptor); !tls || tls->over())
     throw std::logic_error("unwrap_ssl of a socket that is not encrypted");
   Unwrap unwrapping(&descriptor, socket.gettimeout());
   co_await std::move(unwrapping);
+  leave_tls(descriptor);
   co_return std::move(socket);
 }
 

@@ -109,7 +109,7 @@ class UVLET_API Descriptor {
   // Throws what a call failed with: the transport's error, or system_error.
   [[noreturn]] void fail(int error, const char* call) const;
 
-  // Null: the bytes go as they are. It lives as long as the Descriptor.
+  // Null: the bytes go as they are.
   Transport* transport() const noexcept { return transport_.get(); }
   void set_transport(std::unique_ptr<Transport> transport) noexcept {
     transport_ = std::move(transport);
@@ -208,12 +208,19 @@ class UVLET_API IoWait : public Parked, public IoRequest, private Timer {
   }
   // Whether to skip the first try: see Descriptor::drained.
   virtual bool nothing_there() const noexcept { return false; }
+  // ready() once it is known that nobody else waits.
+  bool begin() noexcept;
+  // Whether it is over without a wait, though it let others run. The first step of suspend().
+  bool settled() noexcept;
 
   Descriptor* descriptor_;
 
  private:
   [[noreturn]] void fail(const char* call) const;
   bool budget_is_spent() noexcept;
+  bool settle() noexcept;
+  // The errno of a call that may not wait and would have to.
+  virtual int refusal() const noexcept { return EAGAIN; }
   void complete() noexcept final;
   void expire() noexcept final;
   Purpose purpose() const noexcept final { return {describe(), root()}; }

@@ -25,11 +25,11 @@ class UVLET_API ForeignWait : public IoWait {
  public:
   // nullopt: no limit. Zero, or a limit that is over: ETIMEDOUT.
   explicit ForeignWait(std::optional<Duration> limit) noexcept
-      : IoWait(nullptr, Direction::read, limit), at_once_(limit && limit->seconds() == 0) {}
+      : IoWait(nullptr, Direction::read, limit) {}
   ForeignWait(ForeignWait&&) noexcept = default;
   ~ForeignWait();
 
-  bool ready() noexcept;
+  bool ready() noexcept { return begin(); }
   void suspend(Hub& hub);
   std::string subject() const override;
 
@@ -38,8 +38,9 @@ class UVLET_API ForeignWait : public IoWait {
   virtual std::span<const pollfd> interests() const noexcept = 0;
 
  private:
+  int refusal() const noexcept final { return ETIMEDOUT; }
+
   std::unique_ptr<Descriptor> set_;  // made by the wait
-  bool at_once_;
 };
 
 // The base of what waits for one such descriptor, in one direction. Refuses a second one that does.

@@ -27,7 +27,7 @@ std::string host_of(const SslOptions& options) {
 
 const tls::TlsTransport& tls_of(const uvlet::Transport* transport) {
   const auto* found = dynamic_cast<const tls::TlsTransport*>(transport);
-  if (!found) throw std::logic_error("not encrypted: there is no TLS");
+  if (!found || found->over()) throw std::logic_error("not encrypted: there is no TLS");
   return *found;
 }
 

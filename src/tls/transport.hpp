@@ -25,6 +25,10 @@ class TlsTransport final : public uvlet::Transport {
   void feed(std::string bytes);
   // 0 once both ends have said that TLS is over: the bytes go as they are then.
   int unwrap(uvlet::Descriptor& descriptor) noexcept;
+  // After that.
+  bool over() const noexcept { return state_ == State::over; }
+  // What came behind the end of TLS, which nobody has read yet.
+  std::string_view rest() const noexcept { return input_; }
   SslInfo info() const;
 
   int handshake(uvlet::Descriptor& descriptor) noexcept override;

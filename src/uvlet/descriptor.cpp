@@ -165,16 +165,29 @@ bool IoWait::ready() noexcept {
     error_number = EBADF;
     return true;
   }
-  if (descriptor_->taken(direction_)) return false;  // suspend() refuses it
+  return !descriptor_->taken(direction_) && begin();  // suspend() refuses a second one
+}
+
+bool IoWait::begin() noexcept {
   const bool yields = budget_is_spent();
   if (yields && Hub::existing()->running()->interrupt_due()) {
     skipped_ = true;  // the interrupt is thrown, and what is there left there
     return false;
   }
+  return settle() && !(settled_ = yields);
+}
+
+// Tries it: true unless it has to wait.
+bool IoWait::settle() noexcept {
   const bool at_once = limit_ && limit_->seconds() == 0;
-  if ((at_once || !nothing_there()) && attempt()) return !(settled_ = yields);
-  if (at_once) error_number = EAGAIN;
+  if ((at_once || !nothing_there()) && attempt()) return true;
+  if (at_once) error_number = refusal();
   return at_once;
+}
+
+bool IoWait::settled() noexcept {
+  if (std::exchange(skipped_, false)) settled_ = settle();  // who waits is not who was interrupted
+  return settled_;
 }
 
 bool IoWait::budget_is_spent() noexcept {
@@ -185,8 +198,7 @@ bool IoWait::budget_is_spent() noexcept {
 }
 
 void IoWait::suspend(Hub& hub) {
-  if (skipped_) settled_ = attempt();  // who waits is not who was interrupted
-  if (settled_) return make_ready();
+  if (settled()) return make_ready();
   descriptor_->wait(*this, direction_);
   waiting_ = true;
   hub.io_budget = Hub::io_budget_full;

@@ -60,13 +60,8 @@ ForeignWait::~ForeignWait() {
   if (set_) IoWait::cancel();
 }
 
-bool ForeignWait::ready() noexcept {
-  if (attempt()) return true;
-  if (at_once_) error_number = ETIMEDOUT;
-  return at_once_;
-}
-
 void ForeignWait::suspend(Hub& hub) {
+  if (settled()) return make_ready();
   const int set = epoll_create1(EPOLL_CLOEXEC);
   if (set < 0) throw_errno("epoll_create1");
   try {

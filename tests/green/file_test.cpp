@@ -461,3 +461,19 @@ TEST_CASE("a File whose sockets were moved, reset or never there") {
   CHECK(other.read(1) == "x");
   CHECK(errno_of([] { green::os::fdopen(-1); }) == EBADF);
 }
+
+TEST_CASE("a long write that is interrupted is sent whole by the next flush") {
+  test::TcpPair pair;
+  File file = pair.a.makefile();
+  std::string big(8 << 20, 'x');
+  for (std::size_t at = 0; at < big.size(); at += 1000) big[at] = static_cast<char>('a' + at % 26);
+  auto writer = green::spawn([&] { file.write(big); });
+  green::sleep(0.01);
+  writer.kill();
+  CHECK_THROWS_AS(writer.wait(), green::GreenletExit);
+  auto reader = green::spawn([&] { return pair.b.makefile().read(); });
+  file.write("the end");
+  file.close();
+  pair.a.close();
+  CHECK((reader.wait() == big + "the end"));
+}

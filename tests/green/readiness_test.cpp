@@ -6,13 +6,19 @@
 #include <aio/aio.hpp>
 #include <green/awaitlet.hpp>
 #include <green/event.hpp>
+#include <green/os.hpp>
+#include <green/select.hpp>
+#include <green/trampoline.hpp>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/eventfd.h>
 #include <uvlet/hub.hpp>
 
 namespace {
 
+using green::OwnedFd;
 using test::connected;
 using test::errno_of;
 
@@ -273,5 +279,69 @@ TEST_CASE("limits, kills and Shields hold for a reader to whom something is alwa
     CHECK_THROWS_AS(green::awaitlet(aio::wait_for(aio::async_def_strict(reads), 0.01)),
                     aio::TimeoutError);
     flood.kill();
+  });
+}
+
+TEST_CASE("a loop over calls that need not wait, or may not, starves nobody") {
+  test::in_green_thread([] {
+    const auto [ready, filled] = green::os::pipe();
+    const OwnedFd read_end(ready), write_end(filled);
+    REQUIRE(green::os::write(filled, "x") == 1);
+    const OwnedFd zeros(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+    const OwnedFd nothing(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    const OwnedFd empty(eventfd(0, EFD_CLOEXEC));
+    auto [a, b] = connected();
+    b.settimeout(0);
+    green::Socket listener = green::listen(test::anywhere());
+    listener.settimeout(0);
+
+    const auto others_run = [](auto call) {
+      constexpr int enough = 100 * uvlet::Hub::io_budget_full;
+      bool ran = false;
+      auto other = green::spawn([&] {
+        green::sleep(0);
+        ran = true;
+      });
+      int calls = 0;
+      while (!ran && calls < enough) {
+        call();
+        ++calls;
+      }
+      other.kill();
+      return ran;
+    };
+    using green::select::select;
+    CHECK(others_run([&] { select({ready}, {}, {}); }));
+    CHECK(others_run([&] { select({ready}, {}, {}, 0); }));
+    CHECK(others_run([&] {
+      pollfd interest{ready, POLLIN, 0};
+      green::select::poll(std::span(&interest, 1));
+    }));
+    CHECK(others_run([&] { green::trampoline(ready, true, false); }));
+    CHECK(others_run([&] {
+      CHECK(test::errno_of([&] { green::trampoline(empty.get(), true, false, 0); }) == ETIMEDOUT);
+    }));
+    CHECK(others_run([&] { green::os::read(zeros.get(), 10); }));
+    CHECK(others_run([&] { green::os::write(nothing.get(), "x"); }));
+    CHECK(others_run([&, &b = b] { CHECK(test::errno_of([&] { b.recv(1); }) == EAGAIN); }));
+    CHECK(others_run([&] { CHECK(test::errno_of([&] { listener.accept(); }) == EAGAIN); }));
+  });
+}
+
+TEST_CASE(
+    "a call that may not wait, and is interrupted as it lets others run, finds the same next") {
+  test::in_green_thread([] {
+    auto [a, b] = connected();
+    b.settimeout(0);
+    auto caller = green::spawn([&b = b] {
+      uvlet::Hub::get().io_budget = 1;
+      return errno_of([&b = b] { b.recv(1); });
+    });
+    green::sleep(0);
+    caller.kill();
+    CHECK(caller.wait() == EAGAIN);
+    a.sendall("x");
+    turn_of_the_loop();
+    CHECK(b.recv(1) == "x");
   });
 }

@@ -420,6 +420,40 @@ TEST_CASE("a socket is unwrapped once both ends have said so, and goes on in the
   });
 }
 
+TEST_CASE("an unwrapped socket is no encrypted one any more, and can be wrapped again") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    auto server = green::spawn([&] {
+      Socket plain = green::unwrap_ssl(std::move(pair.server));
+      plain.sendall("in the clear, ");  // may come together with the end of TLS
+      Socket again = green::wrap_ssl(std::move(plain), server_options());
+      again.sendall("and secret again");
+      return again.recv(10);
+    });
+    Socket plain = green::unwrap_ssl(std::move(pair.client));
+    CHECK_THROWS_AS(green::ssl_info(plain), std::logic_error);
+    CHECK(plain.makefile().readexactly(14) == "in the clear, ");
+    Socket again = green::wrap_ssl(std::move(plain), client_options());
+    CHECK(again.recv(100) == "and secret again");
+    CHECK_THROWS_AS(again.dup(), std::logic_error);
+    again.sendall("done");
+    CHECK(server.wait() == "done");
+  });
+}
+
+TEST_CASE("an unwrapped socket can be shared, and is refused what only TLS has") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    auto server = green::spawn([&] { return green::unwrap_ssl(std::move(pair.server)); });
+    Socket client = green::unwrap_ssl(std::move(pair.client));
+    Socket peer = std::move(server).wait();
+    Socket copy = client.dup();
+    copy.sendall("from the copy");
+    CHECK(peer.recv(100) == "from the copy");
+    CHECK_THROWS_AS(green::unwrap_ssl(std::move(copy)), std::logic_error);
+  });
+}
+
 TEST_CASE("a peer that does not speak TLS is an error that says so") {
   test::in_green_thread([] {
     auto [client, server] = test::connected_pair();
