@@ -51,9 +51,9 @@ struct PopenState;
 // child alone, closes our ends of its pipes, and has it reaped when it exits.
 class UVLET_API Popen {
  public:
-  // Starts a program, looked up in PATH. It has no descriptor above 2, no signal blocked, and every
-  // signal as it is by default. Throws system_error with the errno if it cannot be started,
-  // invalid_argument for an empty argv.
+  // Starts a program, looked up in the PATH that it gets. It has no descriptor above 2, no signal
+  // blocked, and every signal as it is by default. Throws system_error with the errno if it cannot
+  // be started, invalid_argument for an empty argv.
   explicit Popen(std::vector<std::string> argv);
   Popen(std::vector<std::string> argv, PopenOptions options);
   Popen(Popen&&) noexcept;

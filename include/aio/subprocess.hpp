@@ -13,7 +13,8 @@
 
 namespace aio {
 
-// What a stream of a child is connected to; or the number of a descriptor.
+// What a stream of a child is connected to; or the number of a descriptor. A pipe's end of ours
+// blocks for the child all the same; a socket that does not block here does not there either.
 enum : int {
   PIPE = -1,     // a Stream of its Process
   STDOUT = -2,   // for `err`: where its output goes
@@ -65,9 +66,9 @@ class UVLET_API Process {
   std::shared_ptr<detail::ProcessState> state_;
 };
 
-// Starts a program, looked up in PATH. It has no descriptor above 2, no signal blocked, and every
-// signal as it is by default. Throws system_error with the errno if it cannot be started,
-// invalid_argument for an empty argv. Source: asyncio.create_subprocess_exec.
+// Starts a program, looked up in the PATH that it gets. It has no descriptor above 2, no signal
+// blocked, and every signal as it is by default. Throws system_error with the errno if it cannot be
+// started, invalid_argument for an empty argv. Source: asyncio.create_subprocess_exec.
 UVLET_API task<Process> create_subprocess_exec(std::vector<std::string> argv,
                                                ProcessOptions options = {});
 // The same for a command line of the shell.

@@ -3,12 +3,15 @@
 
 #include "../uvlet/threads.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
@@ -86,7 +89,7 @@ class Streams {
     } else if (option == INHERIT) {
       if (fcntl(child_fd, F_GETFD) >= 0) actions.duplicate(child_fd, child_fd);  // kept by exec
     } else if (option >= 0) {
-      actions.duplicate(above(option), child_fd);
+      actions.duplicate(above(blocking(option)), child_fd);
     } else {
       throw std::invalid_argument("no stream of a process: " + std::to_string(option));
     }
@@ -115,6 +118,21 @@ class Streams {
     check(fcntl(ours, F_SETFL, fcntl(ours, F_GETFL) | O_NONBLOCK) < 0 ? errno : 0, "pipe");
     ours_[static_cast<std::size_t>(child_fd)] = ours;
     return above(ends[child_reads ? 0 : 1]);
+  }
+  // A program takes its streams to block. A pipe's end that does not, because it is ours too, is
+  // opened once more for it; a socket cannot be.
+  int blocking(int fd) {
+    const int flags = fcntl(fd, F_GETFL);
+    struct stat found {};
+    if (flags < 0 || !(flags & O_NONBLOCK) || fstat(fd, &found) != 0 || !S_ISFIFO(found.st_mode))
+      return fd;
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    const int access = flags & O_ACCMODE;
+    const int again = ::open(path.c_str(), access | O_NONBLOCK | O_CLOEXEC);  // waits for nobody
+    if (again < 0) return fd;
+    open_.add(again, "a pipe for a process");
+    check(fcntl(again, F_SETFL, access) < 0 ? errno : 0, "a pipe for a process");
+    return again;
   }
   // Where the child's own three, as they are set, do not overwrite it.
   int above(int fd) {
@@ -167,16 +185,66 @@ std::vector<std::string> assignments(const std::map<std::string, std::string>& e
   return texts;
 }
 
+constexpr const char* default_path = "/bin:/usr/bin";  // as in execvp(3)
+
+// The PATH that the program will have.
+std::string search_path(const ProcessOptions& options) {
+  if (!options.env) {
+    const char* const path = ::getenv("PATH");
+    return path ? path : default_path;
+  }
+  const auto found = options.env->find("PATH");
+  return found == options.env->end() ? default_path : found->second;
+}
+
+// The files that a program's name may mean, in the order in which they are tried. A relative one is
+// taken from the child's directory.
+std::vector<std::string> candidates(const std::string& program, const ProcessOptions& options) {
+  if (program.empty() || program.find('/') != std::string::npos) return {program};
+  std::vector<std::string> files;
+  const std::string path = search_path(options);
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const std::string folder = path.substr(begin, end - begin);
+    const std::string file = folder.empty() ? "./" + program : folder + "/" + program;
+    const bool absent = file.front() == '/' && ::access(file.c_str(), F_OK) != 0 && errno == ENOENT;
+    if (!absent) files.push_back(file);
+    begin = end + 1;
+  }
+  return files;
+}
+
+// Runs the first of them that there is. Gives 0, or the errno as execvp(3) does.
+int spawn_one_of(const std::vector<std::string>& files, pid_t& pid, Streams& streams,
+                 char* const* arguments, char* const* environment) {
+  const Attributes attributes;
+  int result = ENOENT;
+  for (const std::string& file : files) {
+    const int error = posix_spawn(&pid, file.c_str(), streams.actions.get(), attributes.get(),
+                                  arguments, environment);
+    if (error != ENOENT && error != ENOTDIR && error != EACCES) return error;
+    if (error == EACCES || files.size() == 1) result = error;
+  }
+  return result;
+}
+
+// The errno of a chdir to it; 0 if that would go well.
+int directory_error(const std::string& directory) {
+  const std::string inside = directory + "/.";
+  return ::faccessat(AT_FDCWD, inside.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
 pid_t spawn(const std::vector<std::string>& argv, const ProcessOptions& options, Streams& streams) {
   std::vector<std::string> environment;
   if (options.env) environment = assignments(*options.env);
   const std::vector<char*> arguments = pointers(argv, "an argument of a process");
   const std::vector<char*> variables = pointers(environment, "an environment variable");
-  const Attributes attributes;
   pid_t pid = -1;
-  check(posix_spawnp(&pid, arguments[0], streams.actions.get(), attributes.get(), arguments.data(),
-                     options.env ? variables.data() : environ),
-        "start " + argv[0]);
+  const int error = spawn_one_of(candidates(argv[0], options), pid, streams, arguments.data(),
+                                 options.env ? variables.data() : environ);
+  if (error != 0 && !options.cwd.empty())
+    check(directory_error(options.cwd), "start " + argv[0] + " in " + options.cwd);
+  check(error, "start " + argv[0]);
   return pid;
 }
 

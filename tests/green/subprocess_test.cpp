@@ -1,6 +1,6 @@
 #include <green/subprocess.hpp>
 
-#include "../support.hpp"
+#include "sockets.hpp"
 
 #include <aio/fs.hpp>
 #include <aio/gather.hpp>
@@ -17,6 +17,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <thread>
@@ -401,4 +402,56 @@ TEST_CASE("what would be cut short on its way to a process is refused, by name")
     CHECK_THROWS_WITH_AS(green::Popen({"true"}, with_env({{name, "x"}})),
                          doctest::Contains("the name of an environment variable"),
                          std::invalid_argument);
+}
+
+TEST_CASE("a pipe's end of ours, which does not block, blocks for the program that gets it") {
+  Popen slow({"/bin/sh", "-c", "sleep 0.05; echo first; sleep 0.05; echo second"},
+             {.out = green::PIPE});
+  Popen cat({"cat"}, {.in = slow.out().fileno(), .out = green::PIPE});
+  CHECK(cat.communicate().first == "first\nsecond\n");
+  CHECK(cat.wait() == 0);
+  CHECK((fcntl(slow.out().fileno(), F_GETFL) & O_NONBLOCK) != 0);
+
+  Popen reader({"/bin/sh", "-c", "sleep 0.05; wc -c"}, pipes());
+  Popen writer({"head", "-c", "300000", "/dev/zero"}, {.out = reader.in().fileno()});
+  CHECK(writer.wait() == 0);
+  CHECK(reader.communicate().first == "300000\n");
+}
+
+TEST_CASE("a program is looked up in the PATH that it gets, from the directory where it runs") {
+  const test::Folder folder;
+  const auto install = [&](const std::string& file, const std::string& text, mode_t mode) {
+    std::ofstream(folder / file) << "#!/bin/sh\necho " << text << "\n";
+    REQUIRE(chmod((folder / file).c_str(), mode) == 0);
+  };
+  REQUIRE(mkdir((folder / "a").c_str(), 0700) == 0);
+  REQUIRE(mkdir((folder / "b").c_str(), 0700) == 0);
+  REQUIRE(mkdir((folder / "c").c_str(), 0700) == 0);
+  install("a/program", "of a", 0600);
+  install("b/program", "of b", 0700);
+  install("c/program", "of c", 0700);
+  const auto run = [&](const std::string& path, const std::string& cwd = {}) {
+    return green::check_output({"program"}, {.cwd = cwd, .env = {{{"PATH", path}}}});
+  };
+  const std::string a = folder / "a", b = folder / "b", c = folder / "c";
+  CHECK(run(b + ":" + c) == "of b\n");
+  CHECK(run("/nowhere:" + c + ":" + b) == "of c\n");
+  CHECK(run(a + ":" + b) == "of b\n");
+  CHECK(run("b:c", folder / "") == "of b\n");
+  CHECK(run("/nowhere:", c) == "of c\n");
+  CHECK(green::call({"true"}, {.env = {{}}}) == 0);  // where there is no PATH, the usual one
+  CHECK(test::errno_of([&] { run(a); }) == EACCES);
+  CHECK(test::errno_of([&] { run("/nowhere"); }) == ENOENT);
+  CHECK(test::errno_of([&] { Popen({"program"}); }) == ENOENT);
+}
+
+TEST_CASE("a directory where no program can run is named") {
+  const test::Folder folder;
+  CHECK_THROWS_WITH_AS(Popen({"true"}, {.cwd = "/no-such-directory"}),
+                       doctest::Contains("start true in /no-such-directory: No such file"),
+                       std::system_error);
+  CHECK_THROWS_WITH_AS(Popen({"true"}, {.cwd = "/bin/true"}),
+                       doctest::Contains("in /bin/true: Not a directory"), std::system_error);
+  CHECK_THROWS_WITH_AS(Popen({"no-such-program"}, {.cwd = "/"}),
+                       doctest::Contains("start no-such-program: No such file"), std::system_error);
 }
