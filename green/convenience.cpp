@@ -55,7 +55,13 @@ detail::Serving::~Serving() {
 }
 
 void detail::Serving::handler_failed(State& state) {
-  if (state.over || state.failure.error) throw;
+  if (state.over || state.failure.error) {
+    try {
+      throw;
+    } catch (const StopServe&) {  // it has stopped
+      return;
+    }
+  }
   state.failure.error = std::current_exception();
   state.server->root->interrupt(state.failure, true);
 }

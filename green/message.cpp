@@ -194,6 +194,14 @@ class Writable final : public uvlet::Operation<Writable, uvlet::IoWait> {
   bool attempt() noexcept override { return writable(fd()); }
 };
 
+// Others would leave out the descriptors, and say nothing.
+bool is_unix(const Descriptor& socket) noexcept {
+  int family = AF_UNSPEC;
+  socklen_t length = sizeof family;
+  ::getsockopt(socket.fd(), SOL_SOCKET, SO_DOMAIN, &family, &length);
+  return family == AF_UNIX;
+}
+
 // Waits for room in a unix peer's socket. The kernel tells a socket that is connected to it.
 aio::task<void> room_at(Address::Raw to) {
   OwnedFd probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -213,6 +221,9 @@ aio::task<std::size_t> send_message(Shared socket, std::optional<Duration> limit
   if (fds.size() > fds_max)
     throw std::invalid_argument("sendmsg: " + std::to_string(fds.size()) +
                                 " descriptors in one message");
+  if (!fds.empty() && !is_unix(*socket))
+    throw std::invalid_argument("sendmsg: only unix sockets take descriptors, descriptor " +
+                                std::to_string(socket->fd()) + " is none");
   if (!fds.empty() && data.empty() && socket->stream())
     throw std::invalid_argument("sendmsg: descriptors need a byte of data to go with");
   const CallLimit whole(limit);

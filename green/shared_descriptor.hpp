@@ -22,6 +22,7 @@ struct SharedDescriptor final : uvlet::Descriptor {
   }
   int users = 1;
   std::optional<uvlet::Duration> timeout;  // the Socket's
+  bool connecting = false;                 // a connect has begun, and has not succeeded
 };
 
 }  // namespace green::detail

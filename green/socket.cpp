@@ -140,13 +140,24 @@ aio::task<void> bind_to(Shared socket, std::optional<Duration> limit, Address ad
   check(::bind(socket->fd(), raw.get(), raw.length), call.c_str());
 }
 
+// What connect(2) does not say the first time, after a connection that was waited for.
+bool connected_before(const detail::SharedDescriptor& socket) noexcept {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  return socket.stream() && !socket.connecting &&
+         ::getpeername(socket.fd(), reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+}
+
 aio::task<void> connect_to(Shared socket, std::optional<Duration> limit, Address address) {
   const std::string call = "connect to " + address.str();
   if (!socket) fail(EBADF, call.c_str());
   const detail::CallLimit whole(limit);
   const Address found = co_await detail::address_for(socket, limit, address, call.c_str());
+  if (connected_before(*socket)) fail(EISCONN, call.c_str());
+  socket->connecting = true;
   uvlet::Connect connecting(socket.get(), whole.left(call.c_str()), found);
   const int error = co_await std::move(connecting);
+  socket->connecting = error != 0;
   if (error != 0) fail(error, call.c_str());
   if (!socket->transport()) co_return;
   uvlet::Handshake handshaking(socket.get(), whole.left(call.c_str()));

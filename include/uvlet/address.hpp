@@ -18,14 +18,14 @@ class UVLET_API Address {
   // "::" is every interface by both. Throws invalid_argument for a NUL byte in it.
   Address(std::string host, std::uint16_t port);
   // Throws invalid_argument for a path that does not fit a sockaddr_un (107 bytes), or has a NUL
-  // byte in it. One that starts with '\0' is in Linux' abstract name space, and may have more of
-  // them.
+  // byte in it. One that starts with '\0' is in Linux' abstract name space, may have more of them,
+  // and 108 bytes.
   static Address unix_path(std::string path);
   static Address from_sockaddr(const sockaddr* address, socklen_t length);
 
   const std::string& host() const noexcept { return host_; }  // the path, for a unix socket
   std::uint16_t port() const noexcept { return port_; }
-  // "127.0.0.1:80", "[::1]:80", "unix:/path".
+  // "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path"; a NUL byte is shown as \0.
   std::string str() const;
   // AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC while it is a name.
   int family() const noexcept { return family_; }

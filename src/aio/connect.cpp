@@ -155,7 +155,9 @@ task<Connected> connect(Address address, std::optional<Address> local) {
   Race race(interleaved(found), std::move(from));
   Connected winner = co_await race.run();
   if (!winner)
-    throw std::system_error(race.error(), std::generic_category(), "connect to " + address.str());
+    throw std::system_error(
+        race.error(), std::generic_category(),
+        "connect to " + address.str() + (local ? " from " + local->str() : std::string()));
   co_return winner;
 }
 

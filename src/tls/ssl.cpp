@@ -3,6 +3,7 @@
 #include "peer.hpp"
 #include "transport.hpp"
 
+#include <uvlet/c_string.hpp>
 #include <uvlet/handshake.hpp>
 
 #include <stdexcept>
@@ -21,7 +22,8 @@ std::string host_of(const SslOptions& options) {
     throw std::invalid_argument(
         "SslOptions: verify needs a server_hostname that the certificate is to be for");
   if (host.size() > name_bytes_max || host.find('\0') != std::string::npos)
-    throw std::invalid_argument("SslOptions: server_hostname is no host name");
+    throw std::invalid_argument("SslOptions: server_hostname is no host name: '" +
+                                uvlet::show_nul(host) + "'");
   return host;
 }
 

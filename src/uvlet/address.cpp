@@ -4,11 +4,21 @@
 #include <arpa/inet.h>
 #include <cstddef>
 #include <cstring>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdexcept>
 #include <sys/un.h>
 
 namespace uvlet::inline UVLET_ABI {
+namespace {
+
+// Its number, if it has no name.
+std::string interface_name(std::uint32_t index) {
+  char name[IF_NAMESIZE];
+  return if_indextoname(index, name) ? name : std::to_string(index);
+}
+
+}  // namespace
 
 Address::Address(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {
   c_string(host_, "the host of an Address");
@@ -21,12 +31,14 @@ Address::Address(std::string host, std::uint16_t port) : host_(std::move(host)),
 }
 
 Address Address::unix_path(std::string path) {
-  constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
+  constexpr std::size_t room = sizeof(sockaddr_un::sun_path);
+  const bool abstract = !path.empty() && path[0] == '\0';
+  const std::size_t longest = abstract ? room : room - 1;
   if (path.empty() || path.size() > longest)
     throw std::invalid_argument("the path of a unix socket has 1 to " + std::to_string(longest) +
                                 " bytes, this one has " + std::to_string(path.size()) + ": '" +
-                                path + "'");
-  if (path[0] != '\0') c_string(path, "the path of a unix socket");
+                                show_nul(path) + "'");
+  if (!abstract) c_string(path, "the path of a unix socket");
   Address address;
   address.host_ = std::move(path);
   address.family_ = AF_UNIX;
@@ -56,9 +68,11 @@ Address Address::from_sockaddr(const sockaddr* from, socklen_t length) {
 }
 
 std::string Address::str() const {
-  if (family_ == AF_UNIX) return "unix:" + host_;
+  if (family_ == AF_UNIX) return "unix:" + show_nul(host_);
   const std::string port = std::to_string(port_);
-  return family_ == AF_INET6 ? "[" + host_ + "]:" + port : host_ + ":" + port;
+  if (family_ != AF_INET6) return host_ + ":" + port;
+  const std::string scope = scope_ == 0 ? "" : "%" + interface_name(scope_);
+  return "[" + host_ + scope + "]:" + port;
 }
 
 Address::Raw Address::raw() const {

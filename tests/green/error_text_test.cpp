@@ -50,6 +50,10 @@ TEST_CASE("failures of sockets name the call and the address") {
   expect<std::system_error>({
       {"connect to " + nobody.str() + ": Connection refused", [&] { green::connect(nobody); }},
       {"connect to " + nobody.str() + ": Connection refused", [&] { Socket().connect(nobody); }},
+      {"connect to unix:\\0nobody: Connection refused",
+       [] { green::connect(Address::unix_path(std::string("\0nobody", 7))); }},
+      {" from 192.0.2.1:0: Cannot assign",
+       [&] { green::connect(nobody, Address("192.0.2.1", 0)); }},
       {"connect to " + nobody.str() + ": Bad file", [&] { closed.connect(nobody); }},
       {"bind to " + address + ": Address already in use",
        [&] { Socket().bind(taken.getsockname()); }},

@@ -121,6 +121,10 @@ TEST_CASE("bad descriptors, too many, and some without data are errors") {
   const std::vector<int> one{0};
   CHECK_THROWS_AS(pair.a.sendmsg("", one), std::invalid_argument);
   test::TcpPair internet;
+  CHECK_THROWS_WITH_AS(internet.a.sendmsg("x", one),
+                       doctest::Contains("only unix sockets take descriptors"),
+                       std::invalid_argument);
+  CHECK(internet.a.sendmsg("x", {}) == 1);
   pair.b.settimeout(0);
   CHECK(errno_of([&] { pair.b.recvmsg(1, 1); }) == EAGAIN);
   pair.a.close();

@@ -1,3 +1,4 @@
+#include "../standard_error.hpp"
 #include "sockets.hpp"
 
 #include <aio/sleep.hpp>
@@ -257,4 +258,26 @@ TEST_CASE("a handler may be move-only, and may await") {
   Socket client = green::connect(listener.getsockname());
   CHECK(receive_all(client) == "moved");
   server.kill();
+}
+
+TEST_CASE("two handlers that stop serve at once are no error") {
+  Socket listener = green::listen(anywhere());
+  green::Event<> go;
+  int ended = 0;
+  auto server = green::spawn([&] {
+    green::serve(listener, [&](Socket, const Address&) {
+      go.wait();
+      ++ended;
+      throw green::StopServe();
+    });
+  });
+  Socket one = green::connect(listener.getsockname()),
+         other = green::connect(listener.getsockname());
+  green::sleep(0.01);
+  test::StandardError output;
+  go.send();
+  server.wait();
+  green::sleep(0.01);
+  CHECK(ended == 2);
+  CHECK(output.text() == "");
 }

@@ -117,6 +117,12 @@ TEST_CASE("misuse is the errno of the system") {
   CHECK(errno_of([&] { socket.bind(taken.getsockname()); }) == EADDRINUSE);
   Pair pair;
   CHECK(pair.server.connect_ex(taken.getsockname()) == EISCONN);
+  CHECK(pair.client.connect_ex(taken.getsockname()) == EISCONN);
+  CHECK(pair.client.connect_ex(pair.client.getpeername()) == EISCONN);
+  Socket datagrams(AF_INET, SOCK_DGRAM);
+  CHECK(datagrams.connect_ex(taken.getsockname()) == 0);
+  CHECK(datagrams.connect_ex(Address("127.0.0.1", 1)) == 0);
+  CHECK(datagrams.getpeername() == Address("127.0.0.1", 1));
 }
 
 TEST_CASE("nothing to send and no room to receive need no wait") {

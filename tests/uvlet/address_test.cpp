@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <cstring>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdexcept>
 #include <string>
@@ -90,6 +91,12 @@ TEST_CASE("a path in the abstract name space keeps its NUL byte") {
   const Address address = Address::unix_path(name);
   CHECK(address.raw().length == offsetof(sockaddr_un, sun_path) + 9);
   CHECK(round_trip(address) == address);
+  CHECK(address.str() == "unix:\\0abstract");
+  const std::string longest = std::string(1, '\0') + std::string(107, 'a');
+  CHECK(round_trip(Address::unix_path(longest)) == Address::unix_path(longest));
+  CHECK_THROWS_WITH_AS(Address::unix_path(longest + 'a'),
+                       doctest::Contains("1 to 108 bytes, this one has 109: '\\0aaa"),
+                       std::invalid_argument);
 }
 
 TEST_CASE("addresses survive the way through a sockaddr") {
@@ -123,6 +130,14 @@ TEST_CASE("a scoped IPv6 address keeps its interface") {
       Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&link_local), sizeof link_local);
   const Address::Raw raw = address.raw();
   CHECK(reinterpret_cast<const sockaddr_in6*>(raw.get())->sin6_scope_id == 3);
+  CHECK(round_trip(address) == address);
+  link_local.sin6_scope_id = if_nametoindex("lo");
+  link_local.sin6_addr.s6_addr[15] = 1;
+  const Address on_loopback =
+      Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&link_local), sizeof link_local);
+  CHECK(on_loopback.host() == "fe80::1");
+  CHECK(on_loopback.str() == "[fe80::1%lo]:" + std::to_string(on_loopback.port()));
+  CHECK(round_trip(on_loopback) == on_loopback);
 }
 
 TEST_CASE("addresses are values: copied, moved, compared") {
