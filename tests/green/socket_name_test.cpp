@@ -184,3 +184,29 @@ TEST_CASE("sendfile has one limit, and its pipe keeps nobody from closing the so
   ::close(ends[0]);
   ::close(ends[1]);
 }
+
+TEST_CASE("sendfile of a pipe has the writer's place until its last byte has gone") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  test::TcpPair pair;
+  test::in_green_thread([&] {
+    auto sending = green::spawn([&] { return pair.a.sendfile(ends[0]); });
+    green::sleep(0);
+    int refused = 0;
+    for (int i = 0; i < 200; ++i) {
+      if (i % 2 == 0) CHECK(write(ends[1], "x", 1) == 1);
+      try {
+        pair.a.send("other");
+      } catch (const std::logic_error&) {
+        ++refused;
+      }
+      green::sleep(i % 3 == 0 ? 0.0005 : 0);
+    }
+    CHECK(refused == 200);
+    ::close(ends[1]);
+    CHECK(sending.wait() == 100);
+    pair.a.close();
+    CHECK(test::receive_all(pair.b) == std::string(100, 'x'));
+  });
+  ::close(ends[0]);
+}

@@ -161,6 +161,25 @@ TEST_CASE("shutting down reading wakes the reader with the end") {
   });
 }
 
+TEST_CASE("unwrapping after reading is shut down needs the peer's word to be there already") {
+  test::in_green_thread([] {
+    SslPair pair = ssl_pair();
+    pair.server.shutdown(SHUT_RD);
+    CHECK_THROWS_WITH_AS(green::unwrap_ssl(std::move(pair.server)), doctest::Contains("unwrap"),
+                         green::SslEofError);
+    CHECK(test::read_all(pair.client) == "");  // it was told nevertheless
+
+    SslPair ended = ssl_pair();
+    ended.client.shutdown(SHUT_WR);
+    ended.server.shutdown(SHUT_RD);
+    Socket plain = green::unwrap_ssl(std::move(ended.server));
+    plain.sendall("clear");
+    plain.close();
+    Socket client = green::unwrap_ssl(std::move(ended.client));
+    CHECK(client.recv(100) == "clear");
+  });
+}
+
 TEST_CASE("a server that stops ends idle connections in order, and busy ones after their answer") {
   test::in_green_thread([] {
     green::Event<> has_request, may_reply;
