@@ -3,6 +3,8 @@
 #include <green/debug.hpp>
 
 #include <cstdlib>
+#include <fstream>
+#include <unistd.h>
 
 namespace test {
 
@@ -13,6 +15,13 @@ bool peer_works(const std::string& command) {
     FAIL("UVLET_TEST_PEERS=required, but it fails: " << command);
   MESSAGE("not tested, for it fails: " << command);
   return false;
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::size_t>(::getpagesize());
 }
 
 Quiet::Quiet() { green::debug::hub_exceptions(false); }

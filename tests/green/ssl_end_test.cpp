@@ -4,7 +4,6 @@
 #include <green/event.hpp>
 #include <green/stream_server.hpp>
 
-#include <fstream>
 #include <openssl/ssl.h>
 #include <random>
 #include <sys/wait.h>
@@ -19,13 +18,6 @@ using test::ssl_pair;
 using test::SslPair;
 
 namespace {
-
-std::size_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::size_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * 4096;
-}
 
 // A client made of nothing but OpenSSL, over a socket that does not block.
 struct RawClient {
@@ -222,7 +214,7 @@ TEST_CASE("thousands of connections leave nothing behind") {
       CHECK(pair.server.recv(1) == "x");
       descriptors = pair.server.fileno();
     }
-    const std::size_t before = resident_bytes();
+    const std::size_t before = test::resident_bytes();
     for (int i = 0; i < rounds; ++i) {
       SslPair pair = ssl_pair();
       pair.client.sendall("x");
@@ -230,10 +222,7 @@ TEST_CASE("thousands of connections leave nothing behind") {
       REQUIRE(pair.server.fileno() <= descriptors + 4);
       if (i % 3 == 0) pair.server.close();
     }
-#if !defined(__SANITIZE_ADDRESS__)
-    CHECK(resident_bytes() < before + 16'000'000);
-#endif
-    (void)before;
+    CHECK(test::resident_bytes() < before + 2 * test::memory_leeway);
   });
 }
 

@@ -1,7 +1,6 @@
 #include "../ssl_support.hpp"
 #include "../support.hpp"
 
-#include <fstream>
 #include <random>
 
 using green::Socket;
@@ -52,20 +51,6 @@ struct Relayed {
   green::GreenThread<void> there, back;
   SslPair pair{Socket(), Socket()};
 };
-
-// AddressSanitizer keeps what is freed for a while.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t leeway = 300'000'000;
-#else
-constexpr std::size_t leeway = 8'000'000;
-#endif
-
-std::size_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::size_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * 4096;
-}
 
 }  // namespace
 
@@ -174,11 +159,11 @@ TEST_CASE("a writer whose peer does not read waits, in flat memory") {
   test::in_green_thread([] {
     SslPair pair = ssl_pair();
     const std::string data = noise(32'000'000);
-    const std::size_t before = resident_bytes();
+    const std::size_t before = test::resident_bytes();
     auto writer = green::spawn([&] { pair.client.sendall(data); });
     green::sleep(0.05);
     CHECK(!writer.dead());
-    CHECK(resident_bytes() < before + leeway);
+    CHECK(test::resident_bytes() < before + test::memory_leeway);
     std::size_t received = 0;
     bool same = true;
     while (received < data.size()) {
@@ -187,7 +172,7 @@ TEST_CASE("a writer whose peer does not read waits, in flat memory") {
       received += part.size();
     }
     CHECK(same);
-    CHECK(resident_bytes() < before + leeway);
+    CHECK(test::resident_bytes() < before + test::memory_leeway);
     writer.wait();
   });
 }
