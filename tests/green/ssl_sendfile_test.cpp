@@ -1,5 +1,4 @@
-#include "../ssl_support.hpp"
-#include "../support.hpp"
+#include "../ssl_peers.hpp"
 
 #include <green/owned_fd.hpp>
 
@@ -20,12 +19,12 @@ namespace {
 struct Sample {
   explicit Sample(std::size_t bytes) : data(bytes, '\0') {
     for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<char>(i * i % 251);
-    const std::string path = test::certificates().folder() + "/sample";
     std::ofstream(path) << data;
     file.emplace(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   }
   int fd() const { return file->get(); }
 
+  const std::string path = test::certificates().folder() + "/sample";
   std::string data;
   std::optional<OwnedFd> file;
 };
@@ -163,5 +162,44 @@ TEST_CASE("sendfile through TLS shakes hands first, on a connection that was acc
     CHECK(server.sendfile(sample.fd()) == sample.data.size());
     server.close();
     CHECK((client.wait() == sample.data));
+  });
+}
+
+TEST_CASE("curl, openssl and Python get a file byte for byte, in TLS 1.3 and 1.2") {
+  test::in_green_thread([] {
+    const Sample sample(3'000'000);
+    test::TlsServer server([&](Socket& connection) {
+      if (test::answer_head(connection, sample.data.size()))
+        CHECK(connection.sendfile(sample.fd()) == sample.data.size());
+      connection.shutdown(SHUT_WR);
+    });
+    if (test::peer_installed("curl")) {
+      CHECK((test::run(test::curl(server, "--tlsv1.3")) == sample.data));
+      CHECK((test::run(test::curl(server, "--tls-max 1.2")) == sample.data));
+    }
+    const std::string request = "GET / HTTP/1.1\r\n\r\n";
+    if (test::peer_installed("openssl"))
+      for (const std::string version : {"-tls1_3", "-tls1_2"}) {
+        const std::string answer =
+            test::run(test::s_client(server, "-quiet " + version + " 2>/dev/null"), request);
+        const std::size_t body = answer.find("\r\n\r\n");
+        REQUIRE(body != std::string::npos);
+        CHECK((answer.substr(body + 4) == sample.data));
+      }
+    if (test::peer_installed("python3"))
+      for (const std::string version : {"TLSv1_3", "TLSv1_2"})
+        CHECK(test::run(test::python(R"(
+context = ssl.create_default_context(cafile=ca)
+context.maximum_version = ssl.TLSVersion.)" +
+                                         version + R"(
+raw = socket.create_connection(("127.0.0.1", port))
+client = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+received = b""
+while data := client.recv(65536): received += data
+body = received[received.index(b"\r\n\r\n") + 4:]
+print(body == open(")" + sample.path + R"(", "rb").read(), len(body)))",
+                                     server.port())) == "True 3000000\n");
+    CHECK(server.failures == "");
   });
 }
