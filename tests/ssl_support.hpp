@@ -81,7 +81,7 @@ std::string read_all(green::Socket& socket);
 // How much memory may grow where it should not: the AddressSanitizer keeps what is freed for a
 // while.
 #if defined(__SANITIZE_ADDRESS__)
-inline constexpr std::size_t memory_leeway = 300'000'000;
+inline constexpr std::size_t memory_leeway = 400'000'000;
 #else
 inline constexpr std::size_t memory_leeway = 8'000'000;
 #endif
