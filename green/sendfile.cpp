@@ -4,6 +4,7 @@
 #include <green/socket.hpp>
 #include <green/socket_call.hpp>
 
+#include <aio/event.hpp>
 #include <aio/to_thread.hpp>
 
 #include <algorithm>
@@ -76,6 +77,82 @@ aio::task<std::string> read_chunk(Part part, bool seekable) {
   co_return co_await aio::to_thread(std::move(call));
 }
 
+// A piece of the file, between who reads it and who sends it.
+struct Piece {
+  std::string data;
+  std::size_t sent = 0;
+  aio::Event wanted;  // there is nothing left to send
+
+  std::string_view left() const noexcept { return std::string_view(data).substr(sent); }
+};
+
+// Sends pieces in the place of the writer, which it holds while the next one is read too.
+class SendPieces final : public uvlet::Operation<SendPieces, uvlet::IoWait> {
+ public:
+  SendPieces(uvlet::Descriptor* descriptor, std::optional<Duration> limit, Piece& piece,
+             const aio::Future<std::size_t>& reading) noexcept
+      : Operation(descriptor, uvlet::Direction::write, at_once(limit) ? std::nullopt : limit),
+        at_once_(at_once(limit)),
+        piece_(piece),
+        reading_(reading) {
+    elsewhere = true;
+  }
+  SendPieces(SendPieces&&) = default;
+  std::size_t result() const {
+    check("sendfile");
+    return reading_.result();
+  }
+
+ private:
+  static bool at_once(const std::optional<Duration>& limit) noexcept {
+    return limit && limit->seconds() == 0;
+  }
+
+  bool attempt() noexcept override {
+    while (!piece_.left().empty()) {
+      const std::string_view data = piece_.left();
+      const std::size_t wanted = descriptor_->allowance(data.size());
+      const ssize_t put = wanted == 0 ? -1 : descriptor_->send(data.data(), wanted);
+      if (put < 0) return would_wait(wanted == 0 ? EAGAIN : errno);
+      piece_.sent += static_cast<std::size_t>(put);
+    }
+    if (descriptor_->flush() < 0) return would_wait(errno);
+    elsewhere = true;
+    piece_.wanted.set();
+    return reading_.done();
+  }
+
+  // The limit zero is the socket's: for the file it waits.
+  bool would_wait(int error) noexcept {
+    elsewhere = false;
+    if (!at_once_) return failed(error);
+    error_number = error;
+    return true;
+  }
+
+  const bool at_once_;
+  Piece& piece_;
+  const aio::Future<std::size_t>& reading_;
+};
+
+// Reads the file piece by piece; gives the number of bytes.
+aio::task<std::size_t> read_pieces(std::shared_ptr<detail::SharedDescriptor> socket,
+                                   std::shared_ptr<Piece> piece, Part part, bool seekable) {
+  while (part.left > 0) {
+    std::string data = co_await read_chunk(part, seekable);
+    if (data.empty()) break;
+    part.sent += data.size();
+    part.left -= data.size();
+    piece->wanted.clear();
+    piece->data = std::move(data);
+    piece->sent = 0;
+    socket->retry(uvlet::Direction::write);
+    socket->update_watch();
+    co_await piece->wanted.wait();
+  }
+  co_return part.sent;
+}
+
 aio::task<std::size_t> send_file(std::shared_ptr<detail::SharedDescriptor> socket,
                                  std::optional<Duration> limit, Part part) {
   if (!socket) throw std::system_error(EBADF, std::generic_category(), "sendfile");
@@ -83,18 +160,14 @@ aio::task<std::size_t> send_file(std::shared_ptr<detail::SharedDescriptor> socke
   SendFile sending(socket.get(), limit, part);
   if (co_await std::move(sending)) co_return part.sent;
   const bool seekable = ::lseek(part.file, 0, SEEK_CUR) >= 0;
-  while (part.left > 0) {
-    auto reading = read_chunk(part, seekable);
-    if (!seekable)  // who writes to it may take long
-      reading = detail::for_writer(socket, whole.left("sendfile"), std::move(reading), "sendfile");
-    const std::string chunk = co_await std::move(reading);
-    if (chunk.empty()) break;
-    detail::Send sending_chunk(socket.get(), whole.left("sendfile"), chunk, true);
-    co_await std::move(sending_chunk);
-    part.sent += chunk.size();
-    part.left -= chunk.size();
-  }
-  co_return part.sent;
+  if (!seekable && limit && limit->seconds() == 0)  // who writes to it may take long
+    throw std::system_error(EAGAIN, std::generic_category(), "sendfile");
+  auto piece = std::make_shared<Piece>();
+  detail::Begun<std::size_t> reading(read_pieces(socket, piece, part, seekable), "sendfile");
+  auto done = [socket](const aio::Future<std::size_t>&) { socket->retry(uvlet::Direction::write); };
+  reading.work.add_done_callback(std::move(done));
+  SendPieces sending_pieces(socket.get(), whole.left("sendfile"), *piece, reading.work);
+  co_return co_await std::move(sending_pieces);
 }
 
 }  // namespace

@@ -35,6 +35,18 @@ class CallLimit {
   uvlet::Time deadline_;
 };
 
+// A task of one call, which ends with it.
+template <class T>
+struct Begun {
+  Begun(aio::task<T> task, const char* call) : work(aio::create_task(std::move(task), call)) {}
+  ~Begun() {
+    if (!work.cancel()) work.exception();  // nobody needs to be told
+  }
+  Begun(const Begun&) = delete;
+  Begun& operator=(const Begun&) = delete;
+  aio::Future<T> work;
+};
+
 // The wait for a task in the place of a descriptor's writer.
 template <class T>
 class InPlaceOfWriter final : public uvlet::Operation<InPlaceOfWriter<T>, uvlet::IoWait> {
@@ -67,12 +79,7 @@ aio::task<T> for_writer(std::shared_ptr<SharedDescriptor> socket,
                         std::optional<uvlet::Duration> limit, aio::task<T> work, const char* call) {
   if (limit && limit->seconds() == 0)
     throw std::system_error(EAGAIN, std::generic_category(), call);
-  struct Begun {
-    ~Begun() {
-      if (!work.cancel()) work.exception();  // nobody needs to be told
-    }
-    aio::Future<T> work;
-  } begun{aio::create_task(std::move(work), call)};
+  Begun<T> begun(std::move(work), call);
   auto done = [socket](const aio::Future<T>&) { socket->retry(uvlet::Direction::write); };
   begun.work.add_done_callback(std::move(done));
   InPlaceOfWriter<T> waiting(socket.get(), limit, begun.work, call);

@@ -78,4 +78,12 @@ SslPair ssl_pair(aio::SslOptions for_client = client_options(),
 // Until the end of the stream.
 std::string read_all(green::Socket& socket);
 
+// How much memory may grow where it should not: the AddressSanitizer keeps what is freed for a
+// while.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr std::size_t memory_leeway = 400'000'000;
+#else
+inline constexpr std::size_t memory_leeway = 8'000'000;
+#endif
+
 }  // namespace test

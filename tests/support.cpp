@@ -3,6 +3,8 @@
 #include <green/debug.hpp>
 
 #include <cstdlib>
+#include <fstream>
+#include <unistd.h>
 
 namespace test {
 
@@ -18,6 +20,13 @@ bool peer_works(const std::string& command) {
 std::uint64_t operations(std::uint64_t usual) {
   const char* storm = std::getenv("UVLET_STORM");
   return storm ? usual * std::strtoull(storm, nullptr, 10) : usual;
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<std::size_t>(::getpagesize());
 }
 
 Quiet::Quiet() { green::debug::hub_exceptions(false); }

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <uv.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -101,6 +102,9 @@ bool peer_works(const std::string& command);
 inline bool peer_installed(const std::string& program) {
   return peer_works("command -v " + program);
 }
+
+// The memory of this process that is in use.
+std::size_t resident_bytes();
 
 // Silences the report of exceptions that a test throws on purpose.
 struct Quiet {

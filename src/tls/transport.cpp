@@ -260,9 +260,11 @@ ssize_t TlsTransport::write(Descriptor& descriptor, const char* data, std::size_
   return total > 0 ? static_cast<ssize_t>(total) : error;
 }
 
-// Says that we end, and waits for the peer to say so.
+// Says that we end, and waits for the peer to say so: without its word an end is a missed one, also
+// after we have shut down reading.
 int TlsTransport::finish(Descriptor& descriptor) noexcept {
   if (state_ == State::over) return 0;
+  reading_over_ = false;
   if (const int error = advance(descriptor); error < 0) return error;
   ERR_clear_error();
   int result = SSL_shutdown(ssl_.get());

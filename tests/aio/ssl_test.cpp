@@ -311,6 +311,72 @@ TEST_CASE("a handshake that is cancelled leaves nothing behind") {
   });
 }
 
+TEST_CASE("a stream refuses a certificate that is not to be trusted, and says why") {
+  test::CertificateSpec expired;
+  expired.first_day = -10;
+  expired.last_day = -2;
+  test::certificates().make("expired", expired);
+  test::CertificateSpec alone;
+  alone.issuer = "";
+  test::certificates().make("alone", alone);
+  test::CertificateSpec stranger = alone;
+  stranger.authority = true;
+  stranger.common_name = "Stranger";
+  test::certificates().make("stranger", stranger);
+  struct Case {
+    std::string certificate, host, authority, reason;
+  };
+  const std::vector<Case> cases = {
+      {"expired", "localhost", "ca", "certificate has expired"},
+      {"server", "example.test", "ca", "hostname mismatch"},
+      {"server", "127.0.0.2", "ca", "IP address mismatch"},
+      {"alone", "localhost", "ca", "self-signed certificate"},
+      {"server", "localhost", "stranger", "unable to get local issuer certificate"},
+      {"server", "localhost", "ca", ""},
+  };
+  run([&]() -> task<void> {
+    for (const Case& each : cases) {
+      CAPTURE(each.certificate);
+      CAPTURE(each.reason);
+      auto [client, server] = stream_pair();
+      aio::Future<void> accepting =
+          aio::create_task(aio::start_tls(server, server_options(each.certificate)));
+      std::string told;
+      try {
+        co_await aio::start_tls(client, client_options(each.host, each.authority));
+      } catch (const aio::SslCertVerificationError& error) {
+        told = error.what();
+      }
+      CHECK(told.empty() == each.reason.empty());
+      CHECK(told.find(each.reason) != std::string::npos);
+      bool alert = false;
+      try {
+        co_await accepting;
+      } catch (const aio::SslError&) {
+        alert = true;
+      }
+      CHECK(alert == !each.reason.empty());
+    }
+  });
+}
+
+TEST_CASE("a handshake that stalls ends with its deadline, at either end") {
+  run([]() -> task<void> {
+    for (const bool serves : {false, true}) {
+      auto [ours, silent] = stream_pair();
+      const SslOptions options = serves ? server_options() : client_options();
+      auto turning = aio::start_tls(ours, options);
+      bool late = false;
+      try {
+        co_await aio::wait_for(std::move(turning), 0.01);
+      } catch (const aio::TimeoutError&) {
+        late = true;
+      }
+      CHECK(late);
+    }
+  });
+}
+
 TEST_CASE("options that cannot work are told when the server starts") {
   run([]() -> task<void> {
     SslOptions options = server_options();

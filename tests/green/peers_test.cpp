@@ -5,6 +5,8 @@
 #include <aio/subprocess.hpp>
 #include <green/os.hpp>
 
+#include <fcntl.h>
+#include <fstream>
 #include <sys/stat.h>
 #include <vector>
 
@@ -134,6 +136,90 @@ TEST_CASE("nc over UDP and over a unix socket") {
   CHECK(nc.line() == "line\n");
   nc.input("back");
   CHECK(client.recv(10) == "back");
+}
+
+TEST_CASE("socat, nc and python over UDP and IPv6") {
+  Socket udp(AF_INET6, SOCK_DGRAM);
+  udp.bind(Address("::1", 0));
+  const std::string port = std::to_string(udp.getsockname().port());
+  const auto talk = [&](Peer& peer) {
+    auto [data, from] = udp.recvfrom(100);
+    CHECK(data == "question");
+    CHECK(from.family() == AF_INET6);
+    CHECK(from.host() == "::1");
+    udp.sendto("answer\n", from);
+    CHECK(peer.line() == "answer\n");
+  };
+  if (test::peer_installed("socat")) {
+    Peer socat({"socat", "-", "UDP6:[::1]:" + port});
+    socat.input("question");
+    talk(socat);
+  }
+  if (test::peer_installed("nc")) {
+    Peer nc({"nc", "-6", "-u", "::1", port});
+    nc.input("question");
+    talk(nc);
+  }
+  if (!test::peer_installed("python3")) return;
+  // It waits at an address of its own, to which a connected socket sends first.
+  Peer python({"python3", "-u", "-c", R"(
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::1", 0))
+print(s.getsockname()[1])
+data, address = s.recvfrom(100)
+s.sendto(data[::-1], address)
+print(address[0], len(address))
+)"});
+  const Address there("::1", static_cast<std::uint16_t>(std::stoi(python.line())));
+  Socket connected(AF_INET6, SOCK_DGRAM);
+  connected.connect(there);
+  connected.send("question");
+  CHECK(connected.recv(100) == "noitseuq");
+  CHECK(python.line() == "::1 4\n");
+}
+
+TEST_CASE("nc, curl and python get a file from sendfile byte for byte") {
+  const test::Folder folder;
+  std::string data(3'000'000, '\0');
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * i % 251);
+  std::ofstream(folder / "file") << data;
+  const OwnedFd file(::open((folder / "file").c_str(), O_RDONLY | O_CLOEXEC));
+  Socket listener = green::listen(test::anywhere());
+  const std::string port = std::to_string(listener.getsockname().port());
+  const auto serve = [&](const std::string& head) {
+    Socket connection = listener.accept().first;
+    connection.sendall(head);
+    CHECK(connection.sendfile(file.get()) == data.size());
+    connection.shutdown(SHUT_WR);
+    connection.recv(1000);  // the request, if there is one
+  };
+  if (test::peer_installed("nc")) {
+    Peer nc({"nc", "-N", "127.0.0.1", port});
+    auto serving = green::spawn([&] { serve(""); });
+    nc.end_input();
+    CHECK((nc.output() == data));
+    serving.wait();
+  }
+  if (test::peer_installed("curl")) {
+    Peer curl({"curl", "-sS", "--noproxy", "*", "http://127.0.0.1:" + port + "/"});
+    auto serving = green::spawn([&] {
+      serve("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(data.size()) + "\r\n\r\n");
+    });
+    CHECK((curl.output() == data));
+    serving.wait();
+  }
+  if (!test::peer_installed("python3")) return;
+  Peer python({"python3", "-c", R"(
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+received = b""
+while data := s.recv(65536): received += data
+print(received == open(sys.argv[2], "rb").read(), len(received))
+)",
+               port, folder / "file"});
+  serve("");
+  CHECK(python.output() == "True 3000000\n");
 }
 
 TEST_CASE("descriptors pass to python and back") {

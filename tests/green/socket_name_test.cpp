@@ -184,3 +184,32 @@ TEST_CASE("sendfile has one limit, and its pipe keeps nobody from closing the so
   ::close(ends[0]);
   ::close(ends[1]);
 }
+
+TEST_CASE("sendfile of a pipe has the writer's place until its last byte has gone") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  test::TcpPair pair;
+  test::in_green_thread([&] {
+    auto sending = green::spawn([&] { return pair.a.sendfile(ends[0]); });
+    auto reader = green::spawn([&] { return test::receive_all(pair.b); });
+    green::sleep(0);
+    int tries = 0, refused = 0;
+    for (int i = 0; i < 100; ++i) {
+      CHECK(write(ends[1], "x", 1) == 1);
+      for (int turn = 0; turn < 50; ++turn, green::sleep(0)) {
+        ++tries;
+        try {
+          pair.a.send("other");
+        } catch (const std::logic_error&) {
+          ++refused;
+        }
+      }
+    }
+    CHECK(refused == tries);
+    ::close(ends[1]);
+    CHECK(sending.wait() == 100);
+    pair.a.close();
+    CHECK(reader.wait() == std::string(100, 'x'));
+  });
+  ::close(ends[0]);
+}

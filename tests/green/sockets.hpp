@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <dirent.h>
-#include <fstream>
 #include <string>
 #include <sys/socket.h>
 #include <system_error>
@@ -95,13 +94,6 @@ inline std::string receive_all(Socket& socket) {
     if (data.empty()) return all;
     all += data;
   }
-}
-
-inline std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t size = 0, resident = 0;
-  statm >> size >> resident;
-  return resident * static_cast<std::size_t>(getpagesize());
 }
 
 // How many descriptors the process has open, a hub's own included.

@@ -1,7 +1,6 @@
 #include "../ssl_support.hpp"
 #include "../support.hpp"
 
-#include <fstream>
 #include <random>
 
 using green::Socket;
@@ -19,12 +18,10 @@ std::string noise(std::size_t bytes) {
   return data;
 }
 
-// Passes on what comes, in pieces of the given sizes in turn, up to `limit` bytes; then ends.
-void relay(Socket& from, Socket& to, std::vector<std::size_t> pieces, std::size_t limit = -1) {
+// Passes on what comes, in pieces of the given sizes in turn; then ends.
+void relay(Socket& from, Socket& to, std::vector<std::size_t> pieces) {
   std::size_t turn = 0;
-  for (std::string data; limit > 0 && !(data = from.recv(64 * 1024)).empty();) {
-    data.resize(std::min(data.size(), limit));
-    limit -= data.size();
+  for (std::string data; !(data = from.recv(64 * 1024)).empty();) {
     for (std::size_t at = 0; at < data.size();) {
       const std::size_t piece = std::min(pieces[turn++ % pieces.size()], data.size() - at);
       to.sendall(std::string_view(data).substr(at, piece));
@@ -54,20 +51,6 @@ struct Relayed {
   green::GreenThread<void> there, back;
   SslPair pair{Socket(), Socket()};
 };
-
-// AddressSanitizer keeps what is freed for a while.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t leeway = 300'000'000;
-#else
-constexpr std::size_t leeway = 8'000'000;
-#endif
-
-std::size_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  std::size_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * 4096;
-}
 
 }  // namespace
 
@@ -135,80 +118,26 @@ TEST_CASE("a writer alone shakes hands, then a reader takes what came with it") 
   });
 }
 
-TEST_CASE("a megabyte arrives whole, however the bytes are cut") {
+TEST_CASE("a megabyte each way at once arrives whole, however the bytes are cut") {
   const std::string data = noise(1'000'000);
   for (const std::vector<std::size_t>& pieces :
        {std::vector<std::size_t>{1}, {1, 2, 3, 5, 8, 13}, {16'384 + 22, 5}, {4096, 1}})
     test::in_green_thread([&] {
       Relayed relayed(pieces);
-      auto writer = green::spawn([&] {
-        relayed.pair.client.sendall(data);
-        relayed.pair.client.shutdown(SHUT_WR);
-      });
-      CHECK(test::read_all(relayed.pair.server) == data);
-      writer.wait();
+      auto [client, server] = std::tie(relayed.pair.client, relayed.pair.server);
+      const auto send = [&](Socket& socket) {
+        return green::spawn([&] {
+          socket.sendall(data);
+          socket.shutdown(SHUT_WR);
+        });
+      };
+      const auto there = send(client), back = send(server);
+      auto reader = green::spawn([&client] { return test::read_all(client); });
+      CHECK((test::read_all(server) == data));
+      CHECK((reader.wait() == data));
+      there.wait();
+      back.wait();
     });
-}
-
-namespace {
-
-// A transfer of 16 KiB in records of 1 KiB whose ciphertext is cut after `limit` bytes.
-struct Cut {
-  std::string received;
-  bool clean = false;      // it ended as the sender ended it
-  bool truncated = false;  // it was told that it was cut short
-  std::size_t wire_bytes = 0;
-};
-
-Cut transfer(const std::string& data, std::size_t limit) {
-  auto [client_end, client_side] = test::connected_pair();
-  auto [server_side, server_end] = test::connected_pair();
-  Socket near = std::move(client_side);
-  Socket far = std::move(server_side);
-  auto there = green::spawn([&] { relay(near, far, {64 * 1024}); });
-  auto back = green::spawn([&] { relay(far, near, {64 * 1024}); });
-  SslPair pair = ssl_pair(std::move(client_end), std::move(server_end));
-  there.kill();
-  for (std::size_t at = 0; at < data.size(); at += 1024)
-    pair.client.sendall(std::string_view(data).substr(at, 1024));
-  pair.client.shutdown(SHUT_WR);
-  const std::string wire = test::read_all(near);
-  far.sendall(std::string_view(wire).substr(0, limit));
-  far.shutdown(SHUT_WR);
-  Cut cut;
-  cut.wire_bytes = wire.size();
-  try {
-    for (std::string part; !(part = pair.server.recv(1000)).empty();) cut.received += part;
-    cut.clean = true;
-  } catch (const green::SslEofError&) {
-    cut.truncated = true;
-  }
-  back.kill();
-  return cut;
-}
-
-}  // namespace
-
-TEST_CASE("a transfer that is cut at any byte never looks as if it had ended") {
-  const std::string data = noise(16 * 1024);
-  test::in_green_thread([&] {
-    const Cut whole = transfer(data, std::string::npos);
-    CHECK(whole.clean);
-    CHECK(whole.received == data);
-    CHECK(whole.wire_bytes > data.size());
-  });
-  const std::size_t wire_bytes = 16 * (1024 + 22) + 24;  // with what announces the end
-  int told = 0;
-  int bad = 0;
-  for (std::size_t limit = 0; limit < wire_bytes; ++limit)
-    test::in_green_thread([&] {
-      const Cut cut = transfer(data, limit);
-      told += cut.truncated;
-      bad += cut.clean || cut.wire_bytes != wire_bytes ||
-             cut.received != data.substr(0, limit / (1024 + 22) * 1024);
-    });
-  CHECK(told == static_cast<int>(wire_bytes));
-  CHECK(bad == 0);
 }
 
 TEST_CASE("sendall returns once the system has it all: closing then loses nothing") {
@@ -230,11 +159,11 @@ TEST_CASE("a writer whose peer does not read waits, in flat memory") {
   test::in_green_thread([] {
     SslPair pair = ssl_pair();
     const std::string data = noise(32'000'000);
-    const std::size_t before = resident_bytes();
+    const std::size_t before = test::resident_bytes();
     auto writer = green::spawn([&] { pair.client.sendall(data); });
     green::sleep(0.05);
     CHECK(!writer.dead());
-    CHECK(resident_bytes() < before + leeway);
+    CHECK(test::resident_bytes() < before + test::memory_leeway);
     std::size_t received = 0;
     bool same = true;
     while (received < data.size()) {
@@ -243,7 +172,7 @@ TEST_CASE("a writer whose peer does not read waits, in flat memory") {
       received += part.size();
     }
     CHECK(same);
-    CHECK(resident_bytes() < before + leeway);
+    CHECK(test::resident_bytes() < before + test::memory_leeway);
     writer.wait();
   });
 }

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -75,13 +74,6 @@ bool in_order(const std::string& text, const std::vector<std::string>& parts) {
     at = found + part.size();
   }
   return true;
-}
-
-std::size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t size = 0, resident = 0;
-  statm >> size >> resident;
-  return resident * static_cast<std::size_t>(getpagesize());
 }
 
 }  // namespace
@@ -230,14 +222,14 @@ TEST_CASE("a trace goes with its exception: a hundred thousand take no memory") 
 #endif
   std::size_t before = 0;
   for (int i = 0; i < rounds; ++i) {
-    if (i == rounds / 100) before = resident_bytes();
+    if (i == rounds / 100) before = test::resident_bytes();
     try {
       edge(-1);
     } catch (const std::runtime_error&) {
     }
   }
 #if !defined(UVLET_ASAN)
-  CHECK(resident_bytes() < before + (std::size_t{20} << 20));  // traces take a kilobyte each
+  CHECK(test::resident_bytes() < before + (std::size_t{20} << 20));  // traces take a kilobyte each
 #endif
 }
 
