@@ -27,8 +27,8 @@ UVLET_API aio::task<Socket> wrap_ssl_async(Socket socket, SslOptions options);
 
 // The socket as it was before wrap_ssl, once both ends have said that the encrypted part is over;
 // it may be wrapped again. What came in the clear together with that end is to be read before
-// dup(). Throws SslError if the peer sends more instead, SslEofError if it ends without saying so or
-// we have shut down reading before it did, logic_error for a socket that is not encrypted.
+// dup(). Throws SslError if the peer sends more instead, SslEofError if it ends without saying so
+// or we have shut down reading before it did, logic_error for a socket that is not encrypted.
 // Blocks the green thread. Cancel point. Source: ssl.SSLSocket.unwrap.
 UVLET_API Socket unwrap_ssl(Socket socket);
 UVLET_API aio::task<Socket> unwrap_ssl_async(Socket socket);
