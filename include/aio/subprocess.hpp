@@ -13,10 +13,12 @@
 
 namespace aio {
 
-// What a stream of a child is connected to; or the number of a descriptor. A pipe's end of ours
-// blocks for the child all the same; a socket that does not block here does not there either.
+// What a stream of a child is connected to; or the number of a descriptor. A pipe's end that does
+// not block here, given or inherited, blocks for the child all the same. A socket that does not
+// block here does not there either: clear its O_NONBLOCK first if only the child uses it from then
+// on.
 enum : int {
-  PIPE = -1,     // a Stream of its Process
+  PIPE = -1,     // a Stream of its Process: a socket; a File of green::Popen: a pipe
   STDOUT = -2,   // for `err`: where its output goes
   DEVNULL = -3,  // nothing
   INHERIT = -4,  // the parent's

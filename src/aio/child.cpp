@@ -87,7 +87,8 @@ class Streams {
     } else if (option == PIPE) {
       actions.duplicate(make_pipe(child_fd), child_fd);
     } else if (option == INHERIT) {
-      if (fcntl(child_fd, F_GETFD) >= 0) actions.duplicate(child_fd, child_fd);  // kept by exec
+      // Onto itself: then it is kept by exec.
+      if (fcntl(child_fd, F_GETFD) >= 0) actions.duplicate(blocking(child_fd), child_fd);
     } else if (option >= 0) {
       actions.duplicate(above(blocking(option)), child_fd);
     } else {
@@ -120,7 +121,8 @@ class Streams {
     return above(ends[child_reads ? 0 : 1]);
   }
   // A program takes its streams to block. A pipe's end that does not, because it is ours too, is
-  // opened once more for it; a socket cannot be.
+  // opened once more for it; a socket cannot be, nor a pipe of another user or without /proc. The
+  // flag is not cleared in what we share: our next call would block the hub.
   int blocking(int fd) {
     const int flags = fcntl(fd, F_GETFL);
     struct stat found {};
@@ -131,8 +133,8 @@ class Streams {
     const int again = ::open(path.c_str(), access | O_NONBLOCK | O_CLOEXEC);  // waits for nobody
     if (again < 0) return fd;
     open_.add(again, "a pipe for a process");
-    check(fcntl(again, F_SETFL, access) < 0 ? errno : 0, "a pipe for a process");
-    return again;
+    check(fcntl(again, F_SETFL, flags & ~O_NONBLOCK) < 0 ? errno : 0, "a pipe for a process");
+    return above(again);
   }
   // Where the child's own three, as they are set, do not overwrite it.
   int above(int fd) {

@@ -97,6 +97,28 @@ TEST_CASE("DEVNULL, a descriptor, a directory and an environment") {
   close(ends[0]);
 }
 
+TEST_CASE("pipes block for it, it is looked up in its PATH, and a wrong directory is named") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  aio::ProcessOptions options = pipes();
+  options.in = ends[0];
+  aio::Process cat = start({"cat"}, options);
+  green::sleep(0.05);
+  CHECK(write(ends[1], "late", 4) == 4);
+  close(ends[0]);
+  close(ends[1]);
+  CHECK(green::awaitlet(cat.communicate()).first == "late");
+  aio::ProcessOptions nowhere;
+  nowhere.env.emplace();
+  (*nowhere.env)["PATH"] = "/nowhere";
+  CHECK_THROWS_WITH_AS(start({"true"}, nowhere), doctest::Contains("start true: No such file"),
+                       std::system_error);
+  nowhere.cwd = "/no-such-directory";
+  CHECK_THROWS_WITH_AS(start({"true"}, nowhere),
+                       doctest::Contains("start true in /no-such-directory: No such file"),
+                       std::system_error);
+}
+
 TEST_CASE("a program that cannot be started is system_error, and no descriptor is lost") {
   const int before = dup(0);
   close(before);

@@ -418,6 +418,48 @@ TEST_CASE("a pipe's end of ours, which does not block, blocks for the program th
   CHECK(reader.communicate().first == "300000\n");
 }
 
+TEST_CASE("a pipe that is inherited blocks for the program, whether or not it does here") {
+  const auto [r, w] = green::os::pipe();
+  const green::OwnedFd own_input(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
+  const green::OwnedFd read_end(r);
+  REQUIRE(dup2(r, STDIN_FILENO) == STDIN_FILENO);
+  REQUIRE(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) == 0);
+  Popen cat({"cat"}, {.out = green::PIPE});
+  CHECK((fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK) != 0);
+  REQUIRE(dup2(own_input.get(), STDIN_FILENO) == STDIN_FILENO);
+  green::sleep(0.05);
+  green::os::write(w, "late");
+  close(w);
+  CHECK(cat.communicate().first == "late");
+}
+
+TEST_CASE("a pipe of packets stays one") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC | O_NONBLOCK | O_DIRECT) == 0);
+  CHECK(shell("echo a; echo b", {.out = ends[1]}).wait() == 0);
+  char packet[16];
+  CHECK(read(ends[0], packet, sizeof packet) == 2);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST_CASE("a socket is as it is here: non-blocking, unless that was cleared") {
+  const auto input_of_cat = [](bool cleared) {
+    auto [ours, given] = test::connected();
+    if (cleared) REQUIRE(fcntl(given.fileno(), F_SETFL, 0) == 0);
+    Popen cat({"cat"}, {.in = given.fileno(), .out = green::PIPE, .err = green::DEVNULL});
+    CHECK(((fcntl(given.fileno(), F_GETFL) & O_NONBLOCK) == 0) == cleared);
+    given.close();
+    if (!cleared) return std::to_string(cat.wait());
+    green::sleep(0.05);
+    ours.sendall("late");
+    ours.close();
+    return cat.communicate().first;
+  };
+  CHECK(input_of_cat(true) == "late");
+  CHECK(input_of_cat(false) == "1");  // EAGAIN
+}
+
 TEST_CASE("a program is looked up in the PATH that it gets, from the directory where it runs") {
   const test::Folder folder;
   const auto install = [&](const std::string& file, const std::string& text, mode_t mode) {
