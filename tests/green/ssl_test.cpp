@@ -153,6 +153,24 @@ TEST_CASE("a socket that is wrapped first shakes hands when it connects") {
   });
 }
 
+TEST_CASE("a connect that was cut short in its handshake goes on with it") {
+  test::in_green_thread([] {
+    Socket listener = green::listen(green::Address("127.0.0.1", 0));
+    Socket client = green::wrap_ssl(Socket(), client_options());
+    client.settimeout(0.01);
+    for (int i = 0; i < 3; ++i) CHECK(client.connect_ex(listener.getsockname()) == ETIMEDOUT);
+    client.settimeout(std::nullopt);
+    auto server =
+        green::spawn([&] { echo(green::wrap_ssl(listener.accept().first, server_options())); });
+    CHECK(client.connect_ex(listener.getsockname()) == 0);
+    client.sendall("hello");
+    CHECK(client.recv(100) == "hello");
+    CHECK(client.connect_ex(listener.getsockname()) == EISCONN);
+    client.close();
+    server.wait();
+  });
+}
+
 TEST_CASE("a client refuses a certificate that is not to be trusted, and says why") {
   test::Quiet quiet;
   CertificateSpec expired;
