@@ -172,7 +172,8 @@ class UVLET_API Socket {
   }
 
   // A message with descriptors, up to 253, for the process at the other end of a unix socket. They
-  // stay the caller's. Throws invalid_argument for more, and for some without data in a stream.
+  // stay the caller's. Throws invalid_argument for more, for some without data in a stream, and for
+  // some on a socket of another family.
   // Blocks the green thread. Cancel point.
   std::size_t sendmsg(std::string_view data, std::span<const int> fds,
                       std::optional<Address> to = {}) {
