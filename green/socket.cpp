@@ -155,7 +155,7 @@ aio::task<void> connect_to(Shared socket, std::optional<Duration> limit, Address
   const Address found = co_await detail::address_for(socket, limit, address, call.c_str());
   if (!connected(*socket)) {
     Address begun = std::exchange(socket->connecting, found);
-    uvlet::Connect connecting(socket.get(), whole.left(call.c_str()), found);
+    uvlet::Connect connecting(socket.get(), whole.left(call.c_str()), found, begun == found);
     const int error = co_await std::move(connecting);
     if (error == EALREADY) socket->connecting = std::move(begun);
     if (error != 0) fail(error, call.c_str());

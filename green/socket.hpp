@@ -117,8 +117,8 @@ class UVLET_API Socket {
   detail::Accept accept_async() { return {descriptor_.get(), timeout_}; }
 
   // Throws system_error, EISCONN for a stream that is connected, or gaierror for an unknown name.
-  // Cut short, it may be called again with the same address, and goes on. Blocks the green thread.
-  // Cancel point.
+  // Cut short, it may be called again with the same address, and goes on; EALREADY is for another.
+  // Blocks the green thread. Cancel point.
   void connect(const Address& address) { detail::drive(connect_async(address)); }
   aio::task<void> connect_async(Address address);
   // The errno, 0 when connected. Blocks the green thread. Cancel point.
