@@ -2,6 +2,7 @@
 
 // The descriptor that a Socket and its Files share.
 
+#include <uvlet/address.hpp>
 #include <uvlet/descriptor.hpp>
 
 #include <optional>
@@ -22,7 +23,7 @@ struct SharedDescriptor final : uvlet::Descriptor {
   }
   int users = 1;
   std::optional<uvlet::Duration> timeout;  // the Socket's
-  bool connecting = false;                 // a connect has begun, and has not succeeded
+  uvlet::Address connecting;               // to where a connect has begun and goes on
 };
 
 }  // namespace green::detail

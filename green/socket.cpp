@@ -140,11 +140,11 @@ aio::task<void> bind_to(Shared socket, std::optional<Duration> limit, Address ad
   check(::bind(socket->fd(), raw.get(), raw.length), call.c_str());
 }
 
-// What connect(2) does not say the first time, after a connection that was waited for.
-bool connected_before(const detail::SharedDescriptor& socket) noexcept {
+// connect(2) says it of a stream only from the second time on, if the connection was waited for.
+bool connected(const detail::SharedDescriptor& socket) noexcept {
   sockaddr_storage peer{};
   socklen_t length = sizeof peer;
-  return socket.stream() && !socket.connecting &&
+  return socket.stream() &&
          ::getpeername(socket.fd(), reinterpret_cast<sockaddr*>(&peer), &length) == 0;
 }
 
@@ -153,15 +153,20 @@ aio::task<void> connect_to(Shared socket, std::optional<Duration> limit, Address
   if (!socket) fail(EBADF, call.c_str());
   const detail::CallLimit whole(limit);
   const Address found = co_await detail::address_for(socket, limit, address, call.c_str());
-  if (connected_before(*socket)) fail(EISCONN, call.c_str());
-  socket->connecting = true;
-  uvlet::Connect connecting(socket.get(), whole.left(call.c_str()), found);
-  const int error = co_await std::move(connecting);
-  socket->connecting = error != 0;
-  if (error != 0) fail(error, call.c_str());
-  if (!socket->transport()) co_return;
-  uvlet::Handshake handshaking(socket.get(), whole.left(call.c_str()));
-  co_await std::move(handshaking);
+  if (!connected(*socket)) {
+    Address begun = std::exchange(socket->connecting, found);
+    uvlet::Connect connecting(socket.get(), whole.left(call.c_str()), found, begun == found);
+    const int error = co_await std::move(connecting);
+    if (error == EALREADY) socket->connecting = std::move(begun);
+    if (error != 0) fail(error, call.c_str());
+  } else if (socket->connecting != found) {
+    fail(EISCONN, call.c_str());
+  }
+  if (socket->transport()) {
+    uvlet::Handshake handshaking(socket.get(), whole.left(call.c_str()));
+    co_await std::move(handshaking);
+  }
+  socket->connecting = Address();
 }
 
 aio::task<int> errno_of(aio::task<void> call) {

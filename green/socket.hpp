@@ -117,7 +117,8 @@ class UVLET_API Socket {
   detail::Accept accept_async() { return {descriptor_.get(), timeout_}; }
 
   // Throws system_error, EISCONN for a stream that is connected, or gaierror for an unknown name.
-  // Cut short, it may be called again, and goes on. Blocks the green thread. Cancel point.
+  // Cut short, it may be called again with the same address, and goes on; EALREADY is for another.
+  // Blocks the green thread. Cancel point.
   void connect(const Address& address) { detail::drive(connect_async(address)); }
   aio::task<void> connect_async(Address address);
   // The errno, 0 when connected. Blocks the green thread. Cancel point.
@@ -171,7 +172,8 @@ class UVLET_API Socket {
   }
 
   // A message with descriptors, up to 253, for the process at the other end of a unix socket. They
-  // stay the caller's. Throws invalid_argument for more, and for some without data in a stream.
+  // stay the caller's. Throws invalid_argument for more, for some without data in a stream, and for
+  // some on a socket of another family.
   // Blocks the green thread. Cancel point.
   std::size_t sendmsg(std::string_view data, std::span<const int> fds,
                       std::optional<Address> to = {}) {

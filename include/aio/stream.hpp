@@ -59,7 +59,8 @@ class UVLET_API Stream {
   task<void> drain();
   // Waits until the system has all that was written; throws as drain() does.
   task<void> flush();
-  // Nothing more will be written: the peer sees the end of the stream.
+  // Nothing more will be written: the peer sees the end of the stream. May be said twice; throws
+  // logic_error after close.
   void write_eof();
   bool at_eof() const;  // the end was reached, and everything before it read
 

@@ -14,8 +14,8 @@ class UVLET_API Address {
  public:
   Address() = default;  // of no family: what an unbound socket answers
   // `host` is a numeric IPv4 or IPv6 address, a name, or "" for "0.0.0.0": every interface, by
-  // IPv4;
-  // "::" is every interface by both. Throws invalid_argument for a NUL byte in it.
+  // IPv4; "::" is every interface by both. "fe80::1%eth0" is by that interface, "fe80::1%2" by the
+  // one of that number: host() has its name, if it has one. Throws invalid_argument for a NUL byte.
   Address(std::string host, std::uint16_t port);
   // Throws invalid_argument for a path that does not fit a sockaddr_un (107 bytes), or has a NUL
   // byte in it. One that starts with '\0' is in Linux' abstract name space, may have more of them,
@@ -23,7 +23,9 @@ class UVLET_API Address {
   static Address unix_path(std::string path);
   static Address from_sockaddr(const sockaddr* address, socklen_t length);
 
-  const std::string& host() const noexcept { return host_; }  // the path, for a unix socket
+  // As the constructor takes it: "fe80::1%eth0" for an IPv6 address with its interface. The path,
+  // for a unix socket.
+  const std::string& host() const noexcept { return host_; }
   std::uint16_t port() const noexcept { return port_; }
   // "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path"; a NUL byte is shown as \0.
   std::string str() const;
@@ -45,7 +47,7 @@ class UVLET_API Address {
   std::string host_;
   std::uint16_t port_ = 0;
   int family_ = AF_UNSPEC;
-  std::uint32_t scope_ = 0;  // IPv6: the interface
+  std::uint32_t scope_ = 0;  // IPv6: the interface, which host_ ends with
 };
 
 }  // namespace uvlet::inline UVLET_ABI

@@ -7,11 +7,12 @@
 
 namespace uvlet::inline UVLET_ABI {
 
-// Connects a socket to one resolved address; gives the errno, 0 when connected.
+// Connects a socket to one resolved address; gives the errno, 0 when connected. `again`: an attempt
+// that is under way already is to this address, and is waited for; else it is EALREADY.
 class UVLET_API Connect final : public Operation<Connect, IoWait> {
  public:
-  Connect(Descriptor* descriptor, std::optional<Duration> limit, Address to)
-      : Operation(descriptor, Direction::write, limit), to_(std::move(to)) {}
+  Connect(Descriptor* descriptor, std::optional<Duration> limit, Address to, bool again)
+      : Operation(descriptor, Direction::write, limit), to_(std::move(to)), again_(again) {}
   Connect(Connect&&) = default;
   int result() const noexcept { return error_number; }
 
@@ -19,6 +20,7 @@ class UVLET_API Connect final : public Operation<Connect, IoWait> {
   bool attempt() noexcept override;
 
   Address to_;
+  bool again_;
   bool started_ = false;
 };
 

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
-#include <cstdlib>
-#include <net/if.h>
 #include <netdb.h>
 #include <system_error>
 
@@ -83,28 +81,15 @@ task<void> run(std::shared_ptr<detail::Lookup> lookup, std::optional<Duration> t
   if (!done) throw uvlet::gaierror(EAI_AGAIN, what, "the look-up timed out");
 }
 
-// "fe80::1%eth0", "fe80::1%2".
-std::optional<Address> scoped(const std::string& host, std::uint16_t port) {
-  const std::size_t percent = host.find('%');
-  if (percent == std::string::npos) return {};
-  sockaddr_in6 ip{};
-  ip.sin6_family = AF_INET6;
-  ip.sin6_port = htons(port);
-  if (inet_pton(AF_INET6, host.substr(0, percent).c_str(), &ip.sin6_addr) != 1) return {};
-  const std::string scope = host.substr(percent + 1);
-  const bool number = !scope.empty() && scope.find_first_not_of("0123456789") == std::string::npos;
-  ip.sin6_scope_id = number ? static_cast<std::uint32_t>(std::strtoul(scope.c_str(), nullptr, 10))
-                            : if_nametoindex(scope.c_str());
-  if (!number && ip.sin6_scope_id == 0) throw uvlet::gaierror(EAI_NONAME, host);
-  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&ip), sizeof ip);
-}
-
 }  // namespace
 
 std::optional<Address> detail::numeric(const Address& address) {
   if (address.resolved()) return address;
   const std::string& host = address.host();
-  if (auto with_scope = scoped(host, address.port())) return with_scope;
+  const std::size_t percent = host.find('%');
+  const bool no_such_interface =
+      percent != std::string::npos && Address(host.substr(0, percent), 0).family() == AF_INET6;
+  if (no_such_interface) throw uvlet::gaierror(EAI_NONAME, host);
   sockaddr_in ip{};
   if (host.find_first_not_of("0123456789abcdefABCDEFxX.") != std::string::npos ||
       inet_aton(host.c_str(), &ip.sin_addr) == 0)

@@ -225,6 +225,7 @@ task<void> Stream::flush() { return detail::drained(state().shared_from_this(), 
 
 void Stream::write_eof() {
   detail::StreamState& stream = state();
+  if (stream.close_wanted) throw std::logic_error("write_eof of a Stream that was closed");
   stream.end_wanted = true;
   if (!stream.sending) stream.flushed();
 }

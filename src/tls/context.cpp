@@ -207,7 +207,8 @@ void Context::offer_protocols(const SslOptions& options) {
   for (const std::string& protocol : options.alpn) {
     if (protocol.empty() || protocol.size() > protocol_bytes_max)
       refuse("a protocol in alpn has 1 to " + std::to_string(protocol_bytes_max) +
-             " bytes, this one has " + std::to_string(protocol.size()) + ": '" + protocol + "'");
+             " bytes, this one has " + std::to_string(protocol.size()) + ": '" +
+             uvlet::show_nul(protocol) + "'");
     protocols_ += static_cast<char>(protocol.size());
     protocols_ += protocol;
   }

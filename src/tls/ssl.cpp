@@ -13,11 +13,14 @@ namespace {
 
 constexpr std::size_t name_bytes_max = 253;
 
-// The name as it is sent and compared: without the dot that ends an absolute one.
+// The name as it is sent and compared: without the dot that ends an absolute one, and without the
+// interface of an IPv6 address, which means something to this host alone.
 std::string host_of(const SslOptions& options) {
   if (options.server_side) return {};
   std::string host = options.server_hostname;
   if (!host.empty() && host.back() == '.') host.pop_back();
+  const std::string ip = host.substr(0, host.find('%'));
+  if (tls::is_ip(ip)) host = ip;
   if (host.empty() && options.verify)
     throw std::invalid_argument(
         "SslOptions: verify needs a server_hostname that the certificate is to be for");

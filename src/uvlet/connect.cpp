@@ -19,7 +19,7 @@ bool Connect::attempt() noexcept {
     started_ = true;
     const Address::Raw raw = to_.raw();
     if (::connect(fd(), raw.get(), raw.length) == 0) return true;
-    if (errno == EINPROGRESS || errno == EINTR) return false;
+    if (errno == EINPROGRESS || errno == EINTR || (errno == EALREADY && again_)) return false;
     error_number = errno;
     return true;
   }

@@ -333,6 +333,8 @@ TEST_CASE("a stream refuses a certificate that is not to be trusted, and says wh
       {"alone", "localhost", "ca", "self-signed certificate"},
       {"server", "localhost", "stranger", "unable to get local issuer certificate"},
       {"server", "localhost", "ca", ""},
+      {"server", "::1%lo", "ca", ""},
+      {"server", "::2%lo", "ca", "IP address mismatch"},
   };
   run([&]() -> task<void> {
     for (const Case& each : cases) {

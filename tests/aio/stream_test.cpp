@@ -200,6 +200,19 @@ TEST_CASE("write_eof ends one direction, the other goes on") {
   CHECK(green::awaitlet(both.stream->readexactly(6)) == "answer");
 }
 
+TEST_CASE("write_eof may be said twice, but not after close, even while data is unsent") {
+  for (const std::string& data : {std::string("all"), std::string(much, 'x')}) {
+    Pair both;
+    both.stream->write(data);
+    both.stream->write_eof();
+    both.stream->write_eof();
+    both.stream->close();
+    CHECK_THROWS_WITH_AS(both.stream->write_eof(), "write_eof of a Stream that was closed",
+                         std::logic_error);
+    CHECK(receive_all(*both.peer) == data);
+  }
+}
+
 TEST_CASE("write never waits, drain waits for the peer") {
   Pair both;
   both.stream->write(std::string(much, 'x'));

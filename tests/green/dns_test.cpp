@@ -103,7 +103,7 @@ TEST_CASE("what is an address already needs no look-up and does not switch") {
   CHECK(look_up("127.1").front().host() == "127.0.0.1");
   CHECK(look_up("0x7f000001").front().host() == "127.0.0.1");
   const Address scoped = look_up("fe80::1%1").front();
-  CHECK(scoped.host() == "fe80::1");
+  CHECK(scoped.host() == "fe80::1%lo");
   const Address::Raw raw = scoped.raw();
   CHECK(reinterpret_cast<const sockaddr_in6*>(raw.get())->sin6_scope_id == 1);
   CHECK(code_of([] { look_up("127.0.0.1", AF_INET6); }) == EAI_ADDRFAMILY);

@@ -43,6 +43,25 @@ TEST_CASE("connect and connect_ex time out, connect_ex with its errno") {
   CHECK((at_once == EAGAIN || at_once == EINPROGRESS));
 }
 
+TEST_CASE("a connect that is under way is waited for again, and another is EALREADY") {
+  FullListener full;
+  Socket other = green::listen(test::anywhere());
+  Socket client;
+  for (const double limit : {0.0, 0.01}) {
+    client.settimeout(limit);
+    CHECK(errno_of([&] { client.connect(full.listener.getsockname()); }) ==
+          (limit == 0 ? EAGAIN : ETIMEDOUT));
+    CHECK(client.connect_ex(other.getsockname()) == EALREADY);
+  }
+  client.settimeout(60);
+  auto room = green::spawn([&] {
+    for (;;) full.listener.accept();
+  });
+  CHECK(client.connect_ex(full.listener.getsockname()) == 0);
+  CHECK(client.getpeername() == full.listener.getsockname());
+  room.kill();
+}
+
 TEST_CASE("connect_ex that succeeds gives 0") {
   Socket listener = green::listen(test::anywhere());
   Socket client;

@@ -125,6 +125,9 @@ TEST_CASE("bad descriptors, too many, and some without data are errors") {
                        doctest::Contains("only unix sockets take descriptors"),
                        std::invalid_argument);
   CHECK(internet.a.sendmsg("x", {}) == 1);
+  Socket datagrams(AF_INET, SOCK_DGRAM);
+  datagrams.bind(green::Address("127.0.0.1", 0));
+  CHECK_THROWS_AS(datagrams.sendmsg("x", one, datagrams.getsockname()), std::invalid_argument);
   pair.b.settimeout(0);
   CHECK(errno_of([&] { pair.b.recvmsg(1, 1); }) == EAGAIN);
   pair.a.close();

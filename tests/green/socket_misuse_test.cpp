@@ -125,6 +125,20 @@ TEST_CASE("misuse is the errno of the system") {
   CHECK(datagrams.getpeername() == Address("127.0.0.1", 1));
 }
 
+TEST_CASE("a connect that was cut short goes on to the same address, and to no other") {
+  Socket listener = green::listen(Address("127.0.0.1", 0));
+  Socket other = green::listen(Address("127.0.0.1", 0));
+  Socket client;
+  client.settimeout(0);
+  CHECK(client.connect_ex(listener.getsockname()) == EAGAIN);
+  listener.accept();
+  client.settimeout(std::nullopt);
+  CHECK(client.connect_ex(other.getsockname()) == EISCONN);
+  CHECK(client.connect_ex(listener.getsockname()) == 0);
+  CHECK(client.connect_ex(listener.getsockname()) == EISCONN);
+  CHECK(client.getpeername() == listener.getsockname());
+}
+
 TEST_CASE("nothing to send and no room to receive need no wait") {
   Pair pair;
   CHECK(pair.client.send("") == 0);

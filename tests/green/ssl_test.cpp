@@ -153,6 +153,23 @@ TEST_CASE("a socket that is wrapped first shakes hands when it connects") {
   });
 }
 
+TEST_CASE("a connect that was cut short in its handshake goes on with it") {
+  test::in_green_thread([] {
+    Socket listener = green::listen(green::Address("127.0.0.1", 0));
+    Socket client = green::wrap_ssl(Socket(), client_options());
+    client.settimeout(0.01);
+    for (int i = 0; i < 3; ++i) CHECK(client.connect_ex(listener.getsockname()) == ETIMEDOUT);
+    client.settimeout(60);
+    auto server =
+        green::spawn([&] { echo(green::wrap_ssl(listener.accept().first, server_options())); });
+    CHECK(client.connect_ex(listener.getsockname()) == 0);
+    client.sendall("hello");
+    CHECK(client.recv(100) == "hello");
+    CHECK(client.connect_ex(listener.getsockname()) == EISCONN);
+    server.kill();
+  });
+}
+
 TEST_CASE("a client refuses a certificate that is not to be trusted, and says why") {
   test::Quiet quiet;
   CertificateSpec expired;
@@ -273,6 +290,22 @@ TEST_CASE("protocols are agreed on as the server prefers") {
     server.alpn = {"imap"};
     CHECK(green::ssl_info(ssl_pair(client, server).client).alpn == "");
     CHECK(green::ssl_info(ssl_pair(client_options(), server).server).alpn == "");
+  });
+}
+
+TEST_CASE("a protocol and a host name that cannot be are named, with their NUL bytes") {
+  test::in_green_thread([] {
+    green::SslOptions protocol = client_options();
+    const std::string long_one = std::string("a\0b", 3) + std::string(300, 'c');
+    protocol.alpn = {"h2", ""};
+    CHECK_THROWS_WITH_AS(green::wrap_ssl(Socket(), protocol), doctest::Contains("has 0: ''"),
+                         std::invalid_argument);
+    protocol.alpn = {long_one};
+    CHECK_THROWS_WITH_AS(green::wrap_ssl(Socket(), protocol),
+                         doctest::Contains("has 303: 'a\\0bcc"), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(green::wrap_ssl(Socket(), client_options(long_one)),
+                         doctest::Contains("server_hostname is no host name: 'a\\0bcc"),
+                         std::invalid_argument);
   });
 }
 

@@ -135,9 +135,30 @@ TEST_CASE("a scoped IPv6 address keeps its interface") {
   link_local.sin6_addr.s6_addr[15] = 1;
   const Address on_loopback =
       Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&link_local), sizeof link_local);
-  CHECK(on_loopback.host() == "fe80::1");
+  CHECK(on_loopback.host() == "fe80::1%lo");
   CHECK(on_loopback.str() == "[fe80::1%lo]:" + std::to_string(on_loopback.port()));
   CHECK(round_trip(on_loopback) == on_loopback);
+}
+
+TEST_CASE("an IPv6 address with its interface is made of text, and is the same again") {
+  const std::uint32_t lo = if_nametoindex("lo");
+  const Address by_name("fe80::1%lo", 80);
+  const Address::Raw raw = by_name.raw();
+  const auto* ip = reinterpret_cast<const sockaddr_in6*>(raw.get());
+  CHECK(by_name.resolved());
+  CHECK(ip->sin6_scope_id == lo);
+  CHECK(ip->sin6_addr.s6_addr[15] == 1);
+  CHECK(Address("fe80::1%" + std::to_string(lo), 80) == by_name);
+  for (const char* host : {"fe80::1%lo", "fe80::1%4000000000", "fe80::1"}) {
+    const Address address(host, 80);
+    CHECK(address.host() == host);
+    CHECK(round_trip(address) == address);
+    CHECK(Address(address.host(), address.port()) == address);
+  }
+  CHECK(by_name != Address("fe80::1", 80));
+  CHECK(Address("fe80::1%0", 80) == Address("fe80::1", 80));
+  for (const char* name : {"fe80::1%", "fe80::1%no-such-one", "fe80::1%4294967296", "127.0.0.1%lo"})
+    CHECK(!Address(name, 80).resolved());
 }
 
 TEST_CASE("addresses are values: copied, moved, compared") {
