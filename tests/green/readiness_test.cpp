@@ -284,9 +284,10 @@ TEST_CASE("limits, kills and Shields hold for a reader to whom something is alwa
 
 TEST_CASE("a loop over calls that need not wait, or may not, starves nobody") {
   test::in_green_thread([] {
-    const auto [ready, filled] = green::os::pipe();
-    const OwnedFd read_end(ready), write_end(filled);
-    REQUIRE(green::os::write(filled, "x") == 1);
+    const auto ends = green::os::pipe();
+    const int ready = ends.first;
+    const OwnedFd read_end(ready), write_end(ends.second);
+    REQUIRE(green::os::write(ends.second, "x") == 1);
     const OwnedFd zeros(open("/dev/zero", O_RDONLY | O_CLOEXEC));
     const OwnedFd nothing(open("/dev/null", O_WRONLY | O_CLOEXEC));
     const OwnedFd empty(eventfd(0, EFD_CLOEXEC));

@@ -124,7 +124,8 @@ TEST_CASE("a megabyte each way at once arrives whole, however the bytes are cut"
        {std::vector<std::size_t>{1}, {1, 2, 3, 5, 8, 13}, {16'384 + 22, 5}, {4096, 1}})
     test::in_green_thread([&] {
       Relayed relayed(pieces);
-      auto [client, server] = std::tie(relayed.pair.client, relayed.pair.server);
+      Socket& client = relayed.pair.client;
+      Socket& server = relayed.pair.server;
       const auto send = [&](Socket& socket) {
         return green::spawn([&] {
           socket.sendall(data);
