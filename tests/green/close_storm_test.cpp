@@ -50,7 +50,7 @@ constexpr std::array both_kinds{Connections::Kind::tcp, Connections::Kind::local
 // Those who wait while somebody closes: how often each kind of call has ended, by its errno.
 class Waiters {
  public:
-  enum Call { read, write, accept, connect, calls };
+  enum Call { read, message, write, accept, connect, calls };
   template <class F>
   void wait_in(Call kind, F call) {
     ++begun_[kind];
@@ -90,18 +90,21 @@ TEST_CASE("close against every wait, again and again: each waiter ends once, wit
       ours.setsockopt(SOL_SOCKET, SO_SNDBUF, 4096);
       Socket accepting = connections.idle_listener();
       Socket connecting;
+      test::UnixPair messages;
       waiters.wait_in(Waiters::read, [&, &socket = ours] { socket.recv(1); });
+      waiters.wait_in(Waiters::message, [&] { messages.a.recvmsg(1, 1); });
       waiters.wait_in(Waiters::write, [&, &socket = ours] { socket.sendall(much); });
       waiters.wait_in(Waiters::accept, [&] { accepting.accept(); });
       waiters.wait_in(Waiters::connect, [&] { connecting.connect(nobody); });
       for (std::size_t turn = 0; turn < i % 4; ++turn) green::sleep(0);
-      for (Socket* socket : {&ours, &accepting, &connecting}) {
+      for (Socket* socket : {&ours, &messages.a, &accepting, &connecting}) {
         socket->close();
         socket->close();
       }
       waiters.join();
     }
-    for (const auto call : {Waiters::read, Waiters::write, Waiters::accept, Waiters::connect}) {
+    for (const auto call :
+         {Waiters::read, Waiters::message, Waiters::write, Waiters::accept, Waiters::connect}) {
       CAPTURE(call);
       CHECK(waiters.begun(call) == times);
       CHECK(waiters.closed(call) == times);
